@@ -1,0 +1,34 @@
+//! The command table.
+
+mod add;
+mod completions;
+mod delete;
+mod demo;
+mod encode;
+mod get;
+mod list;
+mod model;
+mod query;
+mod stats;
+
+use anyhow::Result;
+
+use crate::args::{Args, Command};
+use crate::output::Output;
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    let mut output = Output::new(args.json);
+    match &args.command {
+        Command::Demo => demo::run(&mut output),
+        Command::Add(add) => add::run(add, &mut output),
+        Command::Query(query) => query::run(query, &mut output),
+        Command::Get(get) => get::run(get, &mut output),
+        Command::Delete(delete) => delete::run(delete, &mut output),
+        Command::List(list) => list::run(list, &mut output),
+        Command::Stats(stats) => stats::run(stats, &mut output),
+        Command::Encode(encode) => encode::run(encode, &mut output),
+        Command::Model(model) => model::run(model, &mut output),
+        Command::Completions { shell } => completions::run(*shell, &mut output),
+    }?;
+    output.flush()
+}

@@ -1,0 +1,85 @@
+//! From arguments to encoders and collections.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use marcato::{BackendKind, BiEncoder, Collection, CollectionOptions, ErrorKind, Index, Precision};
+
+use crate::args::{BackendArg, EncoderArgs, IndexArg, PrecisionArg};
+use crate::progress;
+
+/// What `--model` may say for the model inside the program.
+const BUILTIN: &str = "built-in";
+
+/// The encoder that was asked for.
+pub(crate) fn encoder(args: &EncoderArgs) -> Result<BiEncoder> {
+    let mut options = BiEncoder::options().precision(precision(args.precision)).backend(backend(args.backend));
+    if let Some(threads) = args.threads {
+        options = options.threads(threads);
+    }
+    match args.model.as_deref() {
+        None | Some(BUILTIN) => Ok(options.builtin()?),
+        Some(path) if Path::new(path).exists() => {
+            options.open(path).with_context(|| format!("cannot use the model in {path}"))
+        }
+        Some(name) => bail!(
+            "no model \"{name}\": there is no such directory or artifact. Give the path of a sentence-transformers model \
+             directory, or leave --model out for the built-in one"
+        ),
+    }
+}
+
+/// Options for a collection whose texts will be encoded. The default model is loaded no sooner than needed.
+pub(crate) fn with_encoder(args: &EncoderArgs) -> Result<CollectionOptions> {
+    let is_default = args.model.is_none()
+        && args.precision == PrecisionArg::Auto
+        && args.backend == BackendArg::Cpu
+        && args.threads.is_none();
+    let options = Collection::options();
+    Ok(progress::on_open(if is_default { options } else { options.encoder(encoder(args)?) }))
+}
+
+/// Options for a collection of which texts are only read.
+pub(crate) fn without_encoder() -> CollectionOptions {
+    progress::on_open(Collection::options().without_encoder())
+}
+
+/// The collection beside other readers; for writing if a crash has to be mended first.
+pub(crate) fn for_reading(path: &Path, options: impl Fn() -> Result<CollectionOptions>) -> Result<Collection> {
+    let collection = match options()?.open_read_only(path) {
+        Err(error) if error.kind() == ErrorKind::Misuse => options()?.open(path)?,
+        opened => opened?,
+    };
+    report(&collection);
+    Ok(collection)
+}
+
+/// Says on standard error what opening had to mend.
+pub(crate) fn report(collection: &Collection) {
+    if let Some(reason) = &collection.open_report().rebuilt {
+        eprintln!("note: the index was rebuilt from the store: {reason}");
+    }
+}
+
+fn precision(precision: PrecisionArg) -> Precision {
+    match precision {
+        PrecisionArg::Auto => Precision::Auto,
+        PrecisionArg::F32 => Precision::F32,
+        PrecisionArg::Int8 => Precision::Int8,
+    }
+}
+
+fn backend(backend: BackendArg) -> BackendKind {
+    match backend {
+        BackendArg::Cpu => BackendKind::Cpu,
+        BackendArg::Candle => BackendKind::Candle,
+    }
+}
+
+pub(crate) fn index(index: IndexArg) -> Index {
+    match index {
+        IndexArg::Auto => Index::Auto,
+        IndexArg::Exact => Index::Exact,
+        IndexArg::Hnsw => Index::Hnsw,
+    }
+}

@@ -1,0 +1,21 @@
+//! The command as people and programs use it: the real binary, its output, its exit codes.
+//!
+//! - `forms`: the forms that programs rely on
+//! - `files`: every format that `add` reads
+//! - `refusals`: bad input, each with its message and exit code
+//! - `kill`: SIGKILL in the middle of `add`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod files;
+mod forms;
+#[cfg(unix)]
+mod kill;
+mod refusals;
+mod support;

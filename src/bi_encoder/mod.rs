@@ -1,0 +1,203 @@
+//! Text to embedding: a model's tokenizer, encoder, pooling and normalisation joined into one call.
+
+mod encoder;
+mod options;
+mod quantize;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+pub use encoder::Encoder;
+pub use options::{BackendKind, BiEncoderOptions};
+pub use quantize::{Quantized, quantize};
+
+use crate::embedding::Embedding;
+use crate::encoder::{Backend, Batch, Wanted, normalize, plan, pool};
+use crate::error::Result;
+use crate::model::{Drift, Pooling, Precision, Prompts};
+use crate::similarity::Similarity;
+use crate::text::{Tokenizer, Tokens};
+
+/// A sentence-transformers bi-encoder, ready to run. Cheap to clone; `Send + Sync`; every call may run beside others.
+///
+/// The vector of a text depends on that text alone, never on what is encoded with it.
+///
+/// ```
+/// # #[cfg(feature = "builtin")] {
+/// use marcato::{BiEncoder, Encoder};
+/// let encoder = BiEncoder::builtin()?;
+/// let passages = encoder.encode_passages(&["The cat sits outside", "A plane is taking off"])?;
+/// let query = &encoder.encode_queries(&["Where is the pet?"])?[0];
+/// let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+/// assert!(dot(query, &passages[0]) > dot(query, &passages[1]));
+/// # }
+/// # Ok::<(), marcato::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct BiEncoder(Arc<Inner>);
+
+struct Inner {
+    info: ModelInfo,
+    tokenizer: Tokenizer,
+    backend: Box<dyn Backend>,
+    pooling: Pooling,
+    normalize: bool,
+    prompts: Prompts,
+    batch_tokens: usize,
+    /// The encoder's own threads: the host's global pool is its own affair.
+    threads: rayon::ThreadPool,
+}
+
+/// What a model is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ModelInfo {
+    /// Its name, or the name of its directory.
+    pub name: String,
+    /// `model_type` of its configuration, such as `bert`.
+    pub architecture: String,
+    /// Numbers in the weights that are used.
+    pub parameters: usize,
+    /// Layers of the encoder.
+    pub layers: usize,
+    /// Numbers per embedding.
+    pub dimension: usize,
+    /// How token states become one vector: `mean` or `cls`.
+    pub pooling: String,
+    /// Whether embeddings have unit length.
+    pub normalized: bool,
+    /// The similarity that it declares, or the caller's choice.
+    pub similarity: Similarity,
+    /// Tokens of a text that count.
+    pub max_tokens: usize,
+    /// What its weights are kept in.
+    pub precision: Precision,
+    /// For a quantized artifact, how far it is from the full weights.
+    pub drift: Option<Drift>,
+    /// Its licence, where the files say.
+    pub licence: Option<String>,
+    /// Changes whenever the vector of any text would.
+    pub fingerprint: String,
+}
+
+impl BiEncoder {
+    /// The model inside the program: all-MiniLM-L6-v2, 384 numbers, 256 tokens, cosine.
+    ///
+    /// # Errors
+    /// None in a sound build; `Corrupt` if the program's file was damaged.
+    #[cfg(feature = "builtin")]
+    pub fn builtin() -> Result<Self> {
+        Self::options().builtin()
+    }
+
+    /// The model in `path`: a sentence-transformers directory, or an artifact made by `marcato model quantize`.
+    ///
+    /// # Errors
+    /// `NotFound`, `Io`, `Corrupt`, `Incompatible`, or `Model` for whatever is malformed or not supported, by name.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(path)
+    }
+
+    /// Choices to make before opening.
+    pub fn options() -> BiEncoderOptions {
+        BiEncoderOptions::default()
+    }
+
+    /// What the model is.
+    pub fn info(&self) -> &ModelInfo {
+        &self.0.info
+    }
+}
+
+impl Encoder for BiEncoder {
+    fn encode_queries(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+        self.0.encode(texts, &self.0.prompts.query)
+    }
+
+    fn encode_passages(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+        self.0.encode(texts, &self.0.prompts.passage)
+    }
+
+    fn dimension(&self) -> usize {
+        self.0.info.dimension
+    }
+
+    fn similarity(&self) -> Similarity {
+        self.0.info.similarity
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.0.info.fingerprint
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.0.info.max_tokens
+    }
+
+    fn name(&self) -> &str {
+        &self.0.info.name
+    }
+}
+
+/// The fingerprint of the built-in model, without loading it.
+#[cfg(feature = "builtin")]
+pub(crate) fn builtin_fingerprint() -> Result<String> {
+    crate::model::artifact_fingerprint(marcato_builtin::ARTIFACT)
+}
+
+impl Inner {
+    fn encode(&self, texts: &[&str], prompt: &str) -> Result<Vec<Embedding>> {
+        self.threads.install(|| {
+            let tokenize = |text: &&str| {
+                if prompt.is_empty() {
+                    self.tokenizer.encode(text)
+                } else {
+                    self.tokenizer.encode(&format!("{prompt}{text}"))
+                }
+            };
+            let tokens = texts.par_iter().map(tokenize).collect::<Result<Vec<Tokens>>>()?;
+            let batches = plan(&tokens, self.batch_tokens);
+            let encoded = if self.backend.takes_batches_at_once() {
+                batches.par_iter().with_max_len(1).map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
+            } else {
+                batches.iter().map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
+            };
+            let mut placed: Vec<(usize, Embedding)> = encoded.into_iter().flatten().collect();
+            placed.sort_by_key(|(place, _)| *place);
+            Ok(placed.into_iter().map(|(_, embedding)| embedding).collect())
+        })
+    }
+
+    fn run(&self, batch: &Batch) -> Result<Vec<(usize, Embedding)>> {
+        let wanted = match self.pooling {
+            Pooling::Cls => Wanted::Cls,
+            Pooling::Mean => Wanted::All,
+        };
+        let states = self.backend.forward(batch, wanted)?;
+        let width = self.info.dimension;
+        let mut rest = states.as_slice();
+        let embed = |(place, length): (&usize, &usize)| {
+            let rows = if wanted == Wanted::Cls { 1 } else { *length };
+            let (sequence, after) = rest.split_at_checked(rows * width).unwrap_or_default();
+            rest = after;
+            let mut vector = pool(sequence, width, self.pooling);
+            if self.normalize {
+                normalize(&mut vector);
+            }
+            Ok((*place, Embedding::new(vector)?))
+        };
+        batch.places.iter().zip(&batch.lengths).map(embed).collect()
+    }
+}
+
+impl fmt::Debug for BiEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BiEncoder").field(&self.0.info).finish()
+    }
+}

@@ -1,0 +1,219 @@
+//! From nothing to an open collection, and back: create, open, close.
+//!
+//! A collection is a directory with `store.redb`, the truth, and `views/`, which may be deleted whenever nobody has
+//! the collection open.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::choice::EncoderChoice;
+use super::options::{CollectionOptions, Index};
+use super::recover::{OpenReport, checkpoint, recover};
+use super::view::unwatched;
+use super::{Collection, Inner};
+use crate::error::{Error, ErrorKind, Result};
+use crate::progress::{OnProgress, Progress, Stage};
+use crate::similarity::Similarity;
+use crate::store::{Settings, Store, random_nonce};
+
+const STORE_FILE: &str = "store.redb";
+
+fn store_path(directory: &Path) -> PathBuf {
+    directory.join(STORE_FILE)
+}
+
+/// Whether there is a collection in `directory`, sound or not.
+pub(super) fn exists(directory: &Path) -> bool {
+    store_path(directory).exists()
+}
+
+pub(super) fn create(options: CollectionOptions, directory: &Path) -> Result<Collection> {
+    if exists(directory) {
+        return Err(
+            Error::misuse(format!("{} is a collection already; open it", directory.display())).with_path(directory)
+        );
+    }
+    let settings = new_settings(&options)?;
+    fs::create_dir_all(directory).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory => {
+            Error::misuse(format!("{} is a file; a collection is a directory of its own", directory.display()))
+                .with_path(directory)
+        }
+        _ => Error::io("make the collection", directory, source),
+    })?;
+    refuse_foreign_files(directory)?;
+    let store = Store::create(&store_path(directory), settings)?;
+    assemble(options, store, Some(directory))
+}
+
+pub(super) fn in_memory(options: CollectionOptions) -> Result<Collection> {
+    let settings = new_settings(&options)?;
+    assemble(options, Store::in_memory(&settings)?, None)
+}
+
+pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: bool) -> Result<Collection> {
+    if !exists(directory) {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("there is no collection in {}; create one, or check the path", directory.display()),
+        )
+        .with_path(directory));
+    }
+    let path = store_path(directory);
+    let store = if read_only {
+        Store::open_read_only(&path)?
+    } else {
+        let on_progress = &mut options.on_progress;
+        Store::open(&path, &mut |percent| {
+            if let Some(on_progress) = on_progress {
+                // A store half mended is no use to anybody: this stage cannot be stopped.
+                let _ = on_progress(Progress { stage: Stage::Repair, done: percent, total: 100 });
+            }
+        })?
+    };
+    check_settings(&mut options, store.settings(), directory)?;
+    assemble(options, store, Some(directory))
+}
+
+/// A directory with other things in it is more likely a mistyped path than a place for a collection.
+fn refuse_foreign_files(directory: &Path) -> Result<()> {
+    let failed = |source| Error::io("list", directory, source);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        // What an interrupted creation leaves behind.
+        if name != "store.new" && name != "views" {
+            return Err(Error::misuse(format!(
+                "{} holds other files (such as {}); give the collection a directory of its own",
+                directory.display(),
+                Path::new(&name).display()
+            ))
+            .with_path(directory));
+        }
+    }
+    Ok(())
+}
+
+fn new_settings(options: &CollectionOptions) -> Result<Settings> {
+    let (dimension, similarity, fingerprint, encoder) = match (&options.encoder, options.embeddings) {
+        (EncoderChoice::Absent, Some((dimension, similarity))) => (dimension, similarity, String::new(), String::new()),
+        (EncoderChoice::Absent, None) => {
+            return Err(Error::misuse("a new collection needs an encoder, or the dimension of your own embeddings"));
+        }
+        (choice, _) => {
+            let encoder = choice.get()?;
+            // No fingerprint is the mark of collections without an encoder.
+            if encoder.fingerprint().is_empty() {
+                return Err(Error::misuse(format!(
+                    "the encoder \"{}\" has no fingerprint; give it one",
+                    encoder.name()
+                )));
+            }
+            (encoder.dimension(), encoder.similarity(), encoder.fingerprint().to_owned(), encoder.name().to_owned())
+        }
+    };
+    if !(1..=crate::index::MAX_DIMENSION).contains(&dimension) {
+        return Err(Error::misuse(format!(
+            "embeddings may have 1 to {} numbers, not {dimension}",
+            crate::index::MAX_DIMENSION
+        )));
+    }
+    Ok(Settings {
+        uuid: (u128::from(random_nonce()) << 64 | u128::from(random_nonce())).to_le_bytes(),
+        dimension: u32::try_from(dimension).unwrap_or(u32::MAX),
+        similarity: similarity.name().to_owned(),
+        fingerprint,
+        encoder,
+        index: options.index.name().to_owned(),
+    })
+}
+
+/// A collection never mixes two models (invariant M2).
+fn check_settings(options: &mut CollectionOptions, settings: &Settings, directory: &Path) -> Result<()> {
+    let incompatible = |message: String| Err(Error::new(ErrorKind::Incompatible, message).with_path(directory));
+    let place = directory.display();
+    if let Some((dimension, similarity)) = options.embeddings {
+        let stored = (settings.dimension as usize, settings.similarity.as_str());
+        if stored != (dimension, similarity.name()) || !settings.fingerprint.is_empty() {
+            let made = if settings.fingerprint.is_empty() { "embeddings" } else { "the embeddings of an encoder," };
+            return incompatible(format!(
+                "{place} was made for {made} of {} numbers compared by {}, not {dimension} by {similarity}",
+                stored.0, stored.1
+            ));
+        }
+    }
+    if settings.fingerprint.is_empty() {
+        if options.encoder.is_explicit() {
+            return incompatible(format!(
+                "{place} was made for embeddings of the caller's own; open it without an encoder"
+            ));
+        }
+        options.encoder = EncoderChoice::Absent;
+        return Ok(());
+    }
+    let Some(fingerprint) = options.encoder.fingerprint()? else { return Ok(()) };
+    if fingerprint == settings.fingerprint {
+        return Ok(());
+    }
+    let short = |fingerprint: &str| fingerprint.chars().take(12).collect::<String>();
+    incompatible(format!(
+        "{place} was made with the encoder \"{}\" ({}), not the one given ({}); open it with that encoder, or make a new \
+         collection and add the passages again",
+        settings.encoder,
+        short(&settings.fingerprint),
+        short(&fingerprint)
+    ))
+}
+
+fn assemble(mut options: CollectionOptions, store: Store, directory: Option<&Path>) -> Result<Collection> {
+    let settings = store.settings();
+    let similarity: Similarity = settings.similarity.parse()?;
+    let index: Index = settings.index.parse()?;
+    let dimension = settings.dimension as usize;
+    let mut silent = unwatched();
+    let on_progress: OnProgress<'_> = match &mut options.on_progress {
+        Some(on_progress) => on_progress.as_mut(),
+        None => &mut silent,
+    };
+    let mut report = OpenReport::default();
+    let (live, tail) = recover(&store, index, similarity, directory, on_progress, &mut report)?;
+    Ok(Collection(Arc::new(Inner {
+        live: RwLock::new(live),
+        writing: Mutex::new(tail),
+        encoder: options.encoder,
+        dimension,
+        similarity,
+        index,
+        directory: directory.map(Path::to_owned),
+        report,
+        store,
+    })))
+}
+
+impl Collection {
+    /// Brings the index's file up to date, so that opening takes no time. Done by itself now and then, and at the end.
+    ///
+    /// # Errors
+    /// `Io` or `Full` if the file cannot be written. No passage depends on it.
+    pub fn flush(&self) -> Result<()> {
+        checkpoint(&self.0, &mut self.0.writing.lock(), false)
+    }
+
+    /// [`flush`](Self::flush), and lets go of this handle. The last handle to go releases the collection to others.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn close(self) -> Result<()> {
+        self.flush()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let mut tail = self.writing.lock();
+        // Nothing is lost if it fails: the view is replayed or rebuilt from the store.
+        let _ = checkpoint(self, &mut tail, true);
+    }
+}

@@ -1,0 +1,43 @@
+//! Which sequences go through the encoder together.
+
+use crate::text::Tokens;
+
+/// Sequences one after the other, without padding; at least one, each of at least one token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// Where each sequence came from: its place in the caller's list.
+    pub(crate) places: Vec<usize>,
+    /// Tokens of each sequence.
+    pub(crate) lengths: Vec<usize>,
+    /// The sequences' token ids, `sum(lengths)` in all.
+    pub(crate) ids: Vec<u32>,
+    /// The same of their token types.
+    pub(crate) type_ids: Vec<u32>,
+}
+
+impl Batch {
+    fn push(&mut self, place: usize, tokens: &Tokens) {
+        self.places.push(place);
+        self.lengths.push(tokens.ids.len());
+        self.ids.extend_from_slice(&tokens.ids);
+        self.type_ids.extend_from_slice(&tokens.type_ids);
+    }
+}
+
+/// Batches of at most `budget` tokens (or one sequence), longest first so that threads end together.
+pub(crate) fn plan(sequences: &[Tokens], budget: usize) -> Vec<Batch> {
+    let mut order: Vec<(usize, &Tokens)> = sequences.iter().enumerate().collect();
+    order.sort_by_key(|(place, tokens)| (std::cmp::Reverse(tokens.ids.len()), *place));
+    let mut batches: Vec<Batch> = Vec::new();
+    for (place, tokens) in order {
+        match batches.last_mut() {
+            Some(batch) if batch.ids.len() + tokens.ids.len() <= budget => batch.push(place, tokens),
+            _ => {
+                let mut batch = Batch::default();
+                batch.push(place, tokens);
+                batches.push(batch);
+            }
+        }
+    }
+    batches
+}

@@ -1,0 +1,108 @@
+//! The default backend: the whole forward pass on one core of the CPU, over packed weights and without padding.
+//!
+//! Sequences lie one after the other, so that everything but attention is a product over all tokens of the batch. One
+//! thread takes a batch through the whole model: there is nothing to wait for inside.
+
+mod careful;
+mod embeddings;
+mod layer;
+mod linear;
+mod scratch;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Backend, Batch, Wanted};
+use crate::error::{Error, Result};
+use crate::kernels::{InstructionSet, RowsMut, row_stride};
+use crate::model::{EncoderConfig, Weights};
+use careful::Careful;
+use embeddings::Embeddings;
+use layer::Layer;
+use scratch::{Pool, Scratch};
+
+/// The canonical encoder over packed weights.
+pub(crate) struct CpuBackend {
+    set: InstructionSet,
+    width: usize,
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    /// For weights in s8 only.
+    careful: Option<Careful>,
+    scratch: Pool,
+}
+
+impl CpuBackend {
+    /// On the best instruction set of this machine.
+    pub(crate) fn new(config: &EncoderConfig, weights: &Weights) -> Result<Self> {
+        Self::with_instruction_set(InstructionSet::chosen(), config, weights)
+    }
+
+    pub(crate) fn with_instruction_set(set: InstructionSet, config: &EncoderConfig, weights: &Weights) -> Result<Self> {
+        Ok(Self {
+            set,
+            width: config.width,
+            embeddings: Embeddings::load(config, weights)?,
+            layers: load_layers(set, config, weights)?,
+            careful: weights.is_quantized().then(|| Careful::new(set, config, weights)),
+            scratch: Pool::default(),
+        })
+    }
+
+    fn states(&self, batch: &Batch, wanted: Wanted) -> Result<Vec<f32>> {
+        let tokens = batch.ids.len();
+        if batch.lengths.iter().sum::<usize>() != tokens || batch.type_ids.len() != tokens || batch.lengths.contains(&0)
+        {
+            return Err(Error::misuse("a batch's lengths do not fit its tokens"));
+        }
+        match &self.careful {
+            Some(careful) if batch.lengths.iter().any(|length| careful::is_short(*length)) => {
+                let careful_layers = careful.layers()?;
+                careful::split(batch, self.width, wanted, |part, short| {
+                    let layers = if short { careful_layers } else { &self.layers };
+                    self.scratch.with(|scratch| self.run(layers, part, wanted, scratch))
+                })
+            }
+            _ => self.scratch.with(|scratch| self.run(&self.layers, batch, wanted, scratch)),
+        }
+    }
+
+    fn run(&self, layers: &[Layer], batch: &Batch, wanted: Wanted, scratch: &mut Scratch) -> Result<Vec<f32>> {
+        let stride = row_stride(self.width.next_multiple_of(self.set.panel_columns()), 16);
+        scratch.stride = stride;
+        let states = scratch.states.grown(batch.ids.len() * stride);
+        self.embeddings.embed(self.set, batch, RowsMut { numbers: states, stride })?;
+        scratch.context.grown(batch.ids.len() * stride);
+        let (last, others) = layers.split_last().ok_or_else(|| Error::model("the encoder has no layers"))?;
+        for layer in others {
+            layer.run(self.set, &batch.lengths, scratch);
+        }
+        let rows = match wanted {
+            Wanted::All => {
+                last.run(self.set, &batch.lengths, scratch);
+                batch.ids.len()
+            }
+            Wanted::Cls => {
+                last.run_cls(self.set, &batch.lengths, scratch);
+                batch.lengths.len()
+            }
+        };
+        let rows = scratch.states.as_slice().chunks(stride).take(rows);
+        Ok(rows.flat_map(|row| row.get(..self.width).unwrap_or_default()).copied().collect())
+    }
+}
+
+impl Backend for CpuBackend {
+    fn forward(&self, batch: &Batch, wanted: Wanted) -> Result<Vec<f32>> {
+        self.states(batch, wanted)
+    }
+
+    /// One thread takes a batch through the whole model.
+    fn takes_batches_at_once(&self) -> bool {
+        true
+    }
+}
+
+fn load_layers(set: InstructionSet, config: &EncoderConfig, weights: &Weights) -> Result<Vec<Layer>> {
+    (0..config.layers).map(|index| Layer::load(set, config, weights, index)).collect()
+}

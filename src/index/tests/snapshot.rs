@@ -1,0 +1,254 @@
+//! Snapshots on disk: what was written comes back, and nothing else does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::super::snapshot::{self, Expected, Header, Loading, Reason};
+use super::super::{HnswIndex, VectorIndex};
+use super::{Dice, Source, stored};
+use crate::passage::RowId;
+use crate::similarity::Similarity;
+
+const DIMENSION: usize = 16;
+const COLLECTION: [u8; 16] = *b"0123456789abcdef";
+
+fn header(index: &HnswIndex) -> Header {
+    Header {
+        collection: COLLECTION,
+        lineage: 0x1234_5678_9abc_def0,
+        seq: 42,
+        count: index.len() as u64,
+        dimension: DIMENSION as u32,
+        similarity: Similarity::Cosine,
+        expansion_search: index.expansion_search() as u32,
+        engine: HnswIndex::engine(),
+    }
+}
+
+fn view() -> (HnswIndex, Source) {
+    let mut source = Source::clustered(3, DIMENSION, 20, 0.8);
+    let mut index = HnswIndex::new(DIMENSION, Similarity::Cosine).unwrap();
+    for row in 0..300 {
+        index.insert(RowId(row * 3), &stored(&source.draw())).unwrap();
+    }
+    for row in 0..40 {
+        index.remove(RowId(row * 6)).unwrap();
+    }
+    (index, source)
+}
+
+/// A directory with the snapshot of a view in it.
+fn written() -> (TempDir, PathBuf, HnswIndex, Source) {
+    let (index, source) = view();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hnsw.view");
+    snapshot::write(&path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    (directory, path, index, source)
+}
+
+fn read(path: &Path) -> Result<snapshot::Snapshot, Reason> {
+    let engine = HnswIndex::engine();
+    let expected = Expected {
+        collection: COLLECTION,
+        dimension: DIMENSION as u32,
+        similarity: Similarity::Cosine,
+        engine: &engine,
+    };
+    snapshot::read(path, &expected)
+}
+
+fn load(path: &Path) -> HnswIndex {
+    let snapshot = read(path).unwrap();
+    let Header { similarity, expansion_search, count, .. } = snapshot.header;
+    HnswIndex::from_bytes(&snapshot.payload, DIMENSION, similarity, count as usize, expansion_search as usize).unwrap()
+}
+
+/// The checksum of a changed header, put right, so that what lies behind it is reached.
+fn reseal(bytes: &mut [u8]) {
+    let length = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
+    let checksum = xxh3_64(&bytes[..length - 8]).to_le_bytes();
+    bytes[length - 8..length].copy_from_slice(&checksum);
+}
+
+#[test]
+fn what_was_written_comes_back() {
+    let (directory, path, index, mut source) = written();
+    assert_eq!(read(&path).unwrap().header, header(&index));
+    let mut again = load(&path);
+    assert_eq!((again.len(), again.dead_fraction()), (index.len(), index.dead_fraction()));
+    for _ in 0..50 {
+        let query = source.draw();
+        assert_eq!(again.search(&query, 10).unwrap(), index.search(&query, 10).unwrap());
+    }
+    // It can still grow, and is written over in place.
+    for row in 1000..3000 {
+        again.insert(RowId(row), &stored(&source.draw())).unwrap();
+    }
+    snapshot::write(&path, &header(&again), &again.to_bytes().unwrap()).unwrap();
+    assert_eq!(load(&path).len(), 2260);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[test]
+fn an_empty_view_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hnsw.view");
+    let index = HnswIndex::new(DIMENSION, Similarity::Cosine).unwrap();
+    snapshot::write(&path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    let mut index = load(&path);
+    assert_eq!(index.search(&[1.0; DIMENSION], 5).unwrap(), []);
+    index.insert(RowId(0), &stored(&[1.0; DIMENSION])).unwrap();
+    assert_eq!(index.search(&[1.0; DIMENSION], 5).unwrap().len(), 1);
+}
+
+#[test]
+fn none_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(matches!(read(&directory.path().join("hnsw.view")), Err(Reason::Missing)));
+    assert!(matches!(read(directory.path()), Err(Reason::Unreadable(_))), "a directory is no snapshot");
+}
+
+#[test]
+fn a_cut_is_torn() {
+    let (_directory, path, ..) = written();
+    let whole = fs::read(&path).unwrap();
+    let header_length = usize::from(u16::from_le_bytes([whole[10], whole[11]]));
+    let mut dice = Dice(5);
+    let cuts = (0..header_length + 20).chain((0..200).map(|_| dice.below(whole.len()))).chain([whole.len() - 1]);
+    for cut in cuts {
+        fs::write(&path, &whole[..cut]).unwrap();
+        assert!(matches!(read(&path), Err(Reason::Torn(_))), "cut at {cut}");
+    }
+    for tail in [1, 4096] {
+        fs::write(&path, [&whole[..], &vec![0; tail]].concat()).unwrap();
+        assert!(matches!(read(&path), Err(Reason::Torn(_))), "{tail} bytes too many");
+    }
+    fs::write(&path, &whole).unwrap();
+    assert!(read(&path).is_ok(), "the negative control");
+}
+
+#[test]
+fn a_flipped_bit_is_torn() {
+    let (_directory, path, ..) = written();
+    let mut bytes = fs::read(&path).unwrap();
+    let header_length = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
+    let mut dice = Dice(6);
+    let places: Vec<usize> = (0..header_length * 8).chain((0..600).map(|_| dice.below(bytes.len() * 8))).collect();
+    for place in places {
+        bytes[place / 8] ^= 1 << (place % 8);
+        fs::write(&path, &bytes).unwrap();
+        assert!(matches!(read(&path), Err(Reason::Torn(_))), "bit {place}");
+        bytes[place / 8] ^= 1 << (place % 8);
+    }
+    fs::write(&path, &bytes).unwrap();
+    assert!(read(&path).is_ok(), "the negative control");
+}
+
+#[test]
+fn another_version_is_told_apart_from_damage() {
+    let (_directory, path, ..) = written();
+    let mut bytes = fs::read(&path).unwrap();
+    for (version, newer) in [(2, true), (u16::MAX, true), (0, false)] {
+        bytes[8..10].copy_from_slice(&version.to_le_bytes());
+        reseal(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
+        let reason = read(&path).unwrap_err();
+        assert!(matches!((&reason, newer), (Reason::Newer(_), true) | (Reason::Older(_), false)), "{reason}");
+        assert!(reason.to_string().contains(&version.to_string()), "{reason}");
+    }
+}
+
+#[test]
+fn a_length_is_checked_before_memory_is_taken() {
+    let (_directory, path, ..) = written();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[64..72].copy_from_slice(&(1_u64 << 62).to_le_bytes());
+    reseal(&mut bytes);
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(read(&path), Err(Reason::Torn(_))));
+}
+
+#[test]
+fn another_collection_or_parameter_is_refused() {
+    let (_directory, path, index, _) = written();
+    let payload = index.to_bytes().unwrap();
+    let refused = |change: fn(&mut Header)| {
+        let mut header = header(&index);
+        change(&mut header);
+        snapshot::write(&path, &header, &payload).unwrap();
+        read(&path).unwrap_err()
+    };
+    assert!(matches!(refused(|header| header.collection[15] ^= 1), Reason::Foreign));
+    assert!(matches!(refused(|header| header.dimension += 1), Reason::OtherParameters { .. }));
+    assert!(matches!(refused(|header| header.similarity = Similarity::Dot), Reason::OtherParameters { .. }));
+    let reason = refused(|header| header.engine = "usearch 2.0.0".to_owned());
+    assert!(reason.to_string().contains("\"usearch 2.0.0, dimension 16, cosine\""), "{reason}");
+    // What differs from collection to collection, and from moment to moment, is for the caller to judge.
+    snapshot::write(&path, &Header { seq: 7, lineage: 8, ..header(&index) }, &payload).unwrap();
+    assert_eq!(read(&path).unwrap().header.seq, 7);
+}
+
+#[test]
+fn a_load_that_never_ended_is_not_tried_again() {
+    let (directory, path, index, _) = written();
+    let loading = Loading::begin(&path).unwrap();
+    assert!(matches!(read(&path), Err(Reason::Interrupted)));
+    loading.done().unwrap();
+    assert!(read(&path).is_ok());
+    // A crash: nobody says `done`. The next snapshot is a new one, and is trusted again.
+    drop(Loading::begin(&path).unwrap());
+    assert!(matches!(read(&path), Err(Reason::Interrupted)));
+    snapshot::write(&path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    assert!(read(&path).is_ok());
+    fs::remove_file(&path).unwrap();
+    drop(Loading::begin(&path).unwrap());
+    assert!(matches!(read(&path), Err(Reason::Missing)));
+    assert!(Loading::begin(&directory.path().join("no such folder/hnsw.view")).is_err());
+}
+
+#[test]
+fn a_failed_write_leaves_the_old_snapshot() {
+    let (directory, path, index, _) = written();
+    let elsewhere = directory.path().join("no such folder/hnsw.view");
+    let payload = index.to_bytes().unwrap();
+    let error = snapshot::write(&elsewhere, &header(&index), &payload).unwrap_err();
+    assert!(error.to_string().contains("no such folder"), "{error}");
+    let long = Header { engine: "x".repeat(70_000), ..header(&index) };
+    assert!(snapshot::write(&path, &long, &payload).is_err());
+    // A directory in the way of the rename.
+    let blocked = directory.path().join("blocked.view");
+    fs::create_dir(&blocked).unwrap();
+    assert!(snapshot::write(&blocked, &header(&index), &payload).is_err());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no temporary file stays");
+    assert!(read(&path).is_ok());
+}
+
+#[test]
+fn only_our_own_leftovers_are_swept() {
+    let (directory, path, ..) = written();
+    let kept = [
+        "hnsw.view.tmp",
+        "hnsw.view.tmp-1",
+        "hnsw.view.tmp-1-",
+        "hnsw.view.tmp--1",
+        "hnsw.view.tmp-1-2-3",
+        "hnsw.view.tmp-a-1",
+        "hnsw.view.loading",
+        "other.tmp-1-2",
+        "xhnsw.view.tmp-1-2",
+        "hnsw.view.tmp-1-2.txt",
+    ];
+    let swept = ["hnsw.view.tmp-1-2", "hnsw.view.tmp-4294967295-0"];
+    for name in kept.iter().chain(&swept) {
+        fs::write(directory.path().join(name), "").unwrap();
+    }
+    fs::create_dir(directory.path().join("hnsw.view.tmp-5-5")).unwrap();
+    snapshot::sweep(&path).unwrap();
+    assert!(kept.iter().all(|name| directory.path().join(name).exists()));
+    assert!(swept.iter().all(|name| !directory.path().join(name).exists()));
+    assert!(path.exists() && directory.path().join("hnsw.view.tmp-5-5").exists());
+    snapshot::sweep(&directory.path().join("no such folder/hnsw.view")).unwrap();
+}

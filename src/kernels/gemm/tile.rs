@@ -1,0 +1,78 @@
+//! The innermost loop in `f32`: some rows times one panel, every sum in a register.
+
+use crate::kernels::simd::{Kernel, Simd, VECTORS};
+
+/// `out[r][c] = sum over k of a[r][k] * panel[k][c] + bias[c]` for `count` rows (1 to [`Simd::ROWS`]) and a panel's
+/// columns; added to what is there if `ADD`.
+///
+/// Rows are `stride` apart in `a` and `out_stride` in `out`; an empty bias is none.
+#[inline(always)]
+pub(in crate::kernels) fn tile<S: Simd, const ADD: bool>(
+    simd: S,
+    count: usize,
+    (a, stride): (&[f32], usize),
+    (panel, bias): (&[f32], &[f32]),
+    (out, out_stride): (&mut [f32], usize),
+) {
+    macro_rules! by_rows {
+        ($($rows:literal)*) => {
+            match count {
+                $($rows if $rows <= S::ROWS => {
+                    simd.vectorize(Tile::<$rows, ADD> { a, stride, panel, bias, out, out_stride });
+                })*
+                _ => unreachable_count(count),
+            }
+        };
+    }
+    by_rows!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+#[cold]
+fn unreachable_count(count: usize) {
+    debug_assert!(count == 0, "a tile has no more rows than the instruction set allows, got {count}");
+}
+
+struct Tile<'a, const ROWS: usize, const ADD: bool> {
+    a: &'a [f32],
+    stride: usize,
+    panel: &'a [f32],
+    bias: &'a [f32],
+    out: &'a mut [f32],
+    out_stride: usize,
+}
+
+impl<const ROWS: usize, const ADD: bool> Kernel for Tile<'_, ROWS, ADD> {
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a check of each index would cost as much as the arithmetic")]
+    fn run<S: Simd>(self, simd: S) {
+        let panel = S::split(self.panel).0.as_chunks::<VECTORS>().0;
+        let depth = panel.len();
+        let rows: [&[f32]; ROWS] = std::array::from_fn(|row| {
+            let start = row * self.stride;
+            self.a.get(start..start + depth).unwrap_or_default()
+        });
+        assert!(rows.iter().all(|row| row.len() == depth), "a tile's rows lie within the activations");
+        let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+        for (k, [left, right]) in panel.iter().enumerate() {
+            let (left, right) = (simd.load(left), simd.load(right));
+            for (row, [sum_left, sum_right]) in rows.iter().zip(&mut sums) {
+                // SAFETY: `k < panel.len() == depth`, which was asserted to be the length of every row.
+                let a = simd.splat(unsafe { *row.get_unchecked(k) });
+                *sum_left = simd.mul_add(a, left, *sum_left);
+                *sum_right = simd.mul_add(a, right, *sum_right);
+            }
+        }
+        let mut biases = [simd.splat(0.0); VECTORS];
+        for (lanes, bias) in biases.iter_mut().zip(S::split(self.bias).0) {
+            *lanes = simd.load(bias);
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            let start = row * self.out_stride;
+            let out = self.out.get_mut(start..start + S::COLUMNS).unwrap_or_default();
+            for ((sum, bias), out) in sums.into_iter().zip(biases).zip(S::split_mut(out).0) {
+                let sum = simd.add(sum, bias);
+                simd.store(if ADD { simd.add(simd.load(out), sum) } else { sum }, out);
+            }
+        }
+    }
+}

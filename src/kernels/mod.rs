@@ -1,0 +1,121 @@
+//! Arithmetic on embeddings, as fast as this machine allows and with the same meaning on every one.
+//!
+//! Each kernel has a slow twin in [`scalar`] that defines it, and faster forms that agree with the twin within the
+//! rounding of `f32`. The form is chosen once per process. Scores that users see come from [`similarity_f32`], which
+//! has one form only and so the same bits on every machine.
+
+mod aligned;
+mod attention;
+mod gemm;
+mod math;
+mod quantize;
+mod rowwise;
+mod scalar;
+mod simd;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod twins;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use half::f16;
+
+pub(crate) use aligned::{Aligned, row_stride};
+pub(crate) use attention::{Attention, AttentionScratch};
+pub(crate) use gemm::{MatrixS8, PackedF32, PackedS8, Rows, RowsMut, Then};
+pub(crate) use quantize::Quantized;
+pub(crate) use rowwise::LayerNorm;
+pub(crate) use scalar::{inverse_norm_f16, similarity_f32};
+pub(crate) use simd::IntegerSet;
+
+/// Forces the instruction set down (`avx512`, `avx2`, `portable`), to reproduce another machine's results on this one.
+const ISA_VARIABLE: &str = "MARCATO_ISA";
+
+/// A set of vector instructions that this machine has: a value beyond `Portable` is the proof, so that calling a kernel
+/// written for it is sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InstructionSet {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(x86::Avx2),
+    Portable,
+}
+
+impl InstructionSet {
+    /// The set that every kernel of this process runs on: the best there is, or a lower one on request.
+    pub(crate) fn chosen() -> Self {
+        static CHOSEN: OnceLock<InstructionSet> = OnceLock::new();
+        *CHOSEN.get_or_init(|| Self::choose(std::env::var(ISA_VARIABLE).ok().as_deref()))
+    }
+
+    /// `"avx512"`, `"avx2"` or `"portable"`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// The best available set that is not above `ceiling`; a name that we do not know sets no ceiling.
+    fn choose(ceiling: Option<&str>) -> Self {
+        let skipped = match ceiling {
+            Some("portable") => 2,
+            Some("avx2") => 1,
+            _ => 0,
+        };
+        Self::ladder().into_iter().skip(skipped).flatten().next().unwrap_or(Self::Portable)
+    }
+
+    /// Best first; a rung that this machine lacks is `None`.
+    pub(crate) fn ladder() -> [Option<Self>; 3] {
+        #[cfg(target_arch = "x86_64")]
+        return [x86::Avx512::detect().map(Self::Avx512), x86::Avx2::detect().map(Self::Avx2), Some(Self::Portable)];
+        #[cfg(not(target_arch = "x86_64"))]
+        [None, None, Some(Self::Portable)]
+    }
+
+    /// One row alone.
+    #[cfg(test)]
+    fn dot_f16(self, query: &[f32], row: &[f16]) -> f32 {
+        let mut dots = [0.0];
+        self.dots_f16(query, row, &mut dots);
+        dots[0]
+    }
+
+    fn dots_f16(self, query: &[f32], rows: &[f16], dots: &mut [f32]) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(set) => set.dots_f16(query, rows, dots),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(set) => set.dots_f16(query, rows, dots),
+            Self::Portable => scalar::dots_f16_portable(query, rows, dots),
+        }
+    }
+}
+
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The inner products of `query` with the stored embeddings in `rows`, which lie one after another. Their last bits
+/// depend on the machine, never on a row's neighbours.
+pub(crate) fn dots_f16(query: &[f32], rows: &[f16], dots: &mut [f32]) {
+    debug_assert_eq!(query.len() * dots.len(), rows.len(), "one place for each row");
+    InstructionSet::chosen().dots_f16(query, rows, dots);
+}
+
+/// The same for one row.
+#[cfg(test)]
+pub(crate) fn dot_f16(query: &[f32], row: &[f16]) -> f32 {
+    InstructionSet::chosen().dot_f16(query, row)
+}

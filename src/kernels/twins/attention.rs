@@ -1,0 +1,132 @@
+//! Attention.
+
+use proptest::prelude::*;
+
+use super::{numbers, sets};
+use crate::kernels::{Attention, AttentionScratch, InstructionSet, Rows, RowsMut};
+
+#[derive(Clone, Debug)]
+struct Case {
+    heads: usize,
+    width: usize,
+    length: usize,
+    /// Queries, keys and values side by side.
+    projections: Vec<f32>,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    (1_usize..4, 1_usize..70, 1_usize..80).prop_flat_map(|(heads, width, length)| {
+        numbers(1 + 3 * heads * width * length).prop_map(move |projections| Case { heads, width, length, projections })
+    })
+}
+
+impl Case {
+    fn rows(&self, part: usize, count: usize) -> Rows<'_, f32> {
+        let columns = self.heads * self.width;
+        Rows { numbers: &self.projections[1 + part * columns..], stride: 3 * columns, count }
+    }
+
+    fn run(&self, set: InstructionSet, queries: usize, scratch: &mut AttentionScratch) -> Vec<f32> {
+        let columns = self.heads * self.width;
+        let mut context = vec![0.0; queries * columns];
+        Attention {
+            heads: self.heads,
+            width: self.width,
+            queries: self.rows(0, queries),
+            keys: self.rows(1, self.length),
+            values: self.rows(2, self.length),
+            context: RowsMut { numbers: &mut context, stride: columns },
+            scratch,
+        }
+        .apply(set);
+        context
+    }
+
+    /// What defines attention, and how far rounding may move it: a score of size `s` is off by some units of `s`.
+    fn twin(&self, query: usize, column: usize) -> (f64, f64) {
+        let (head, stride) = (column / self.width, 3 * self.heads * self.width);
+        let of = |part: usize, row: usize, at: usize| {
+            f64::from(self.projections[1 + row * stride + part * self.heads * self.width + head * self.width + at])
+        };
+        let scale = 1.0 / (self.width as f64).sqrt();
+        let score = |key: usize| (0..self.width).map(|at| of(0, query, at) * of(1, key, at)).sum::<f64>() * scale;
+        let size =
+            |key: usize| (0..self.width).map(|at| (of(0, query, at) * of(1, key, at)).abs()).sum::<f64>() * scale;
+        let scores: Vec<f64> = (0..self.length).map(score).collect();
+        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        let value = |key: usize| of(2, key, column % self.width);
+        let context = (0..self.length).map(|key| weights[key] / total * value(key)).sum();
+        let off = |key: usize| 2.0 * (self.width as f64 + 4.0) * f64::from(f32::EPSILON) * size(key);
+        let largest_off = (0..self.length).map(off).fold(0.0, f64::max);
+        let spread = (0..self.length).map(|key| (weights[key] / total).max(1e-37) * value(key).abs()).sum::<f64>();
+        let rounding = (self.length as f64 + 20.0) * f64::from(f32::EPSILON);
+        (context, spread * ((2.0 * largest_off).exp_m1() * 2.0 + rounding) + 1e-30)
+    }
+
+    fn wrong(&self, set: InstructionSet, context: &[f32]) -> Option<String> {
+        for (at, &found) in context.iter().enumerate() {
+            let columns = self.heads * self.width;
+            let (truth, allowed) = self.twin(at / columns, at % columns);
+            if (f64::from(found) - truth).abs() > allowed {
+                return Some(format!("{set}: query {} column {} is {found}, not {truth}", at / columns, at % columns));
+            }
+        }
+        None
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn attention_agrees_with_its_twin(case in cases(), before in cases()) {
+        for set in sets() {
+            // A scratch that another sequence has been through.
+            let mut scratch = AttentionScratch::default();
+            before.run(set, before.length, &mut scratch);
+            let wrong = case.wrong(set, &case.run(set, case.length, &mut scratch));
+            prop_assert!(wrong.is_none(), "{}", wrong.unwrap());
+        }
+    }
+
+    /// To the bit, also in a scratch that was used before.
+    #[test]
+    fn the_first_query_is_the_same_alone(case in cases(), before in cases()) {
+        for set in sets() {
+            let mut scratch = AttentionScratch::default();
+            before.run(set, before.length, &mut scratch);
+            let all = case.run(set, case.length, &mut scratch);
+            let first = case.run(set, 1, &mut AttentionScratch::default());
+            let same = first.iter().zip(&all).all(|(a, b)| a.to_bits() == b.to_bits());
+            prop_assert!(same, "{set}");
+        }
+    }
+}
+
+/// The negative control: one value that is off is noticed.
+#[test]
+fn a_wrong_value_is_noticed() {
+    let projections: Vec<f32> = (0..1 + 3 * 24 * 50).map(|at| ((at * 7 % 11) as f32 - 5.0) / 8.0).collect();
+    let case = Case { heads: 2, width: 12, length: 50, projections };
+    for set in sets() {
+        let mut other = case.clone();
+        *other.projections.last_mut().unwrap() += 0.1;
+        let context = other.run(set, 50, &mut AttentionScratch::default());
+        assert!(other.wrong(set, &context).is_none() && case.wrong(set, &context).is_some(), "{set}");
+    }
+}
+
+/// Scores that differ by more than `exp` can hold: the largest takes all. NaN is not swallowed.
+#[test]
+fn attention_to_extremes() {
+    for set in sets() {
+        let projections = vec![0.0, 1e18, 1e18, 3.0, 1e18, -1e18, 5.0];
+        let case = Case { heads: 1, width: 1, length: 2, projections };
+        assert_eq!(case.run(set, 2, &mut AttentionScratch::default()), [3.0, 3.0], "{set}");
+        let projections = vec![0.0, 1.0, f32::NAN, 3.0, 1.0, 1.0, 5.0];
+        let case = Case { heads: 1, width: 1, length: 2, projections };
+        assert!(case.run(set, 1, &mut AttentionScratch::default())[0].is_nan(), "{set}");
+    }
+}

@@ -1,0 +1,205 @@
+//! Records to bytes and back: the one envelope around every value in the store, and bincode inside it.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | kind of record ([`Kind`]) |
+//! | 1 | version of that kind |
+//! | 2 | zero |
+//! | 4 | length of the payload, little-endian |
+//! | length | payload |
+//! | 8 | xxh3-64 of the key's bytes and everything above, little-endian |
+//!
+//! The checksum covers the key, so that two rows that change places are noticed. Payloads are bincode with fixed-width
+//! little-endian integers (`config::legacy`), which bincode 1 and wincode read too; embeddings are bare f16. Only
+//! types whose layout is frozen by a test are encoded; a change of a type is a new version.
+
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::{Decode, Encode};
+use half::f16;
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::error::{Error, ErrorKind, Result};
+
+const HEADER: usize = 8;
+const CHECKSUM: usize = 8;
+const VERSION: u8 = 1;
+
+/// bincode allocates what its input promises; nothing in the store is larger than this.
+const MAX_PAYLOAD: usize = 64 << 20;
+const CONFIG: Configuration<LittleEndian, Fixint, Limit<MAX_PAYLOAD>> =
+    bincode::config::legacy().with_limit::<MAX_PAYLOAD>();
+
+/// What a record is; also the table that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Settings = 1,
+    State = 2,
+    Passage = 3,
+    Embedding = 4,
+    Id = 5,
+    Change = 6,
+}
+
+/// What a collection is made with; never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Settings {
+    pub(crate) uuid: [u8; 16],
+    pub(crate) dimension: u32,
+    /// [`Similarity`](crate::Similarity) by its name.
+    pub(crate) similarity: String,
+    /// Of the encoder; empty if passages bring their own embeddings.
+    pub(crate) fingerprint: String,
+    /// The encoder's name, for messages.
+    pub(crate) encoder: String,
+    /// The kind of index by its name.
+    pub(crate) index: String,
+}
+
+/// Where the collection stands; changes with every batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct State {
+    /// The last change.
+    pub(crate) seq: u64,
+    /// The lineage of that change.
+    pub(crate) nonce: u64,
+    /// The next row to give out.
+    pub(crate) next_row: u64,
+    /// Passages that are there.
+    pub(crate) passages: u64,
+}
+
+/// A passage without its embedding.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct PassageRecord {
+    pub(crate) id: String,
+    pub(crate) title: Option<String>,
+    pub(crate) text: String,
+    /// JSON text of the object; serde_json limits its depth when it is read.
+    pub(crate) metadata: String,
+}
+
+/// One batch as views need it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Change {
+    /// Random, so that two histories with the same sequence number differ.
+    pub(crate) nonce: u64,
+    /// Rows added: from, up to but not including. Some may have been removed since.
+    pub(crate) added_from: u64,
+    pub(crate) added_to: u64,
+    pub(crate) removed: Vec<u64>,
+}
+
+/// A key as the checksum sees it.
+pub(crate) trait KeyBytes {
+    fn key_bytes(&self) -> impl AsRef<[u8]>;
+    fn name(&self) -> String;
+}
+
+impl KeyBytes for u64 {
+    fn key_bytes(&self) -> impl AsRef<[u8]> {
+        self.to_le_bytes()
+    }
+
+    fn name(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl KeyBytes for &str {
+    fn key_bytes(&self) -> impl AsRef<[u8]> {
+        self.as_bytes()
+    }
+
+    fn name(&self) -> String {
+        format!("\"{self}\"")
+    }
+}
+
+/// A record in its envelope.
+pub(crate) fn seal<T: Encode>(kind: Kind, key: impl KeyBytes, record: &T) -> Result<Vec<u8>> {
+    let payload = bincode::encode_to_vec(record, CONFIG)
+        .map_err(|source| Error::misuse(format!("a {kind:?} record is too large to store")).with_source(source))?;
+    seal_bytes(kind, key, &payload)
+}
+
+/// An embedding in its envelope.
+pub(crate) fn seal_embedding(key: u64, embedding: &[f16]) -> Result<Vec<u8>> {
+    let payload: Vec<u8> = embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
+    seal_bytes(Kind::Embedding, key, &payload)
+}
+
+fn seal_bytes(kind: Kind, key: impl KeyBytes, payload: &[u8]) -> Result<Vec<u8>> {
+    let too_large = || Error::misuse(format!("a {kind:?} record of {} bytes is too large to store", payload.len()));
+    let length = u32::try_from(payload.len()).map_err(|_| too_large())?;
+    if payload.len() > MAX_PAYLOAD {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(HEADER + payload.len() + CHECKSUM);
+    bytes.extend([kind as u8, VERSION, 0, 0]);
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(payload);
+    let checksum = checksum(key, &bytes);
+    bytes.extend(checksum.to_le_bytes());
+    Ok(bytes)
+}
+
+/// The record in an envelope, every byte of it accounted for.
+pub(crate) fn unseal<T: Decode<()>>(kind: Kind, key: impl KeyBytes, bytes: &[u8]) -> Result<T> {
+    let name = key.name();
+    let payload = unseal_bytes(kind, key, bytes)?;
+    let malformed = || damaged(kind, &name, "its payload is malformed");
+    let (record, consumed) =
+        bincode::decode_from_slice(payload, CONFIG).map_err(|source| malformed().with_source(source))?;
+    if consumed == payload.len() { Ok(record) } else { Err(malformed()) }
+}
+
+/// The embedding in an envelope.
+pub(crate) fn unseal_embedding(key: u64, bytes: &[u8], dimension: usize) -> Result<Vec<f16>> {
+    let mut embedding = Vec::with_capacity(dimension);
+    unseal_embedding_into(key, bytes, dimension, &mut embedding)?;
+    Ok(embedding)
+}
+
+/// Appends the embedding in an envelope to `out`.
+pub(crate) fn unseal_embedding_into(key: u64, bytes: &[u8], dimension: usize, out: &mut Vec<f16>) -> Result<()> {
+    let payload = unseal_bytes(Kind::Embedding, key, bytes)?;
+    let (pairs, rest) = payload.as_chunks::<2>();
+    if pairs.len() != dimension || !rest.is_empty() {
+        return Err(damaged(Kind::Embedding, &key.name(), "it is of another width"));
+    }
+    out.extend(pairs.iter().map(|pair| f16::from_le_bytes(*pair)));
+    Ok(())
+}
+
+fn unseal_bytes(kind: Kind, key: impl KeyBytes, bytes: &[u8]) -> Result<&[u8]> {
+    let name = key.name();
+    let (body, stored) = bytes.split_last_chunk::<CHECKSUM>().ok_or_else(|| damaged(kind, &name, "it is cut off"))?;
+    if checksum(key, body) != u64::from_le_bytes(*stored) {
+        return Err(damaged(kind, &name, "its checksum does not match"));
+    }
+    match body {
+        [k, VERSION, 0, 0, a, b, c, d, payload @ ..]
+            if *k == kind as u8 && u32::from_le_bytes([*a, *b, *c, *d]) as usize == payload.len() =>
+        {
+            Ok(payload)
+        }
+        [k, version, ..] if *k == kind as u8 && *version > VERSION => Err(Error::new(
+            ErrorKind::Incompatible,
+            format!(
+                "{kind:?} record {name} has version {version}, this program reads up to {VERSION}; use a newer Marcato"
+            ),
+        )),
+        _ => Err(damaged(kind, &name, "its header is malformed")),
+    }
+}
+
+fn checksum(key: impl KeyBytes, body: &[u8]) -> u64 {
+    let mut hash = Xxh3Default::new();
+    hash.update(key.key_bytes().as_ref());
+    hash.update(body);
+    hash.digest()
+}
+
+fn damaged(kind: Kind, name: &str, why: &str) -> Error {
+    Error::corrupt(format!("{kind:?} record {name} in the store is damaged: {why}; restore the collection from a copy"))
+}

@@ -1,0 +1,189 @@
+//! Give me the row: passages, embeddings, ids and the change log, durable and in one redb file.
+//!
+//! - S1 When [`Store::write`] returns `Ok`, the whole batch is durable.
+//! - S2 After a crash at any byte the store holds exactly the acknowledged batches, perhaps plus the one in flight.
+//! - S3 Row ids ascend and are never reused; a replaced passage gets a new one.
+//!
+//! The store assumes of the medium that fsync is durable, a sector is written or not, and rename is atomic.
+
+mod backend;
+mod codec;
+mod reader;
+mod schema;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
+
+pub(crate) use codec::Settings;
+pub(crate) use reader::Reader;
+pub(crate) use write::{Batch, NewPassage, Written, random_nonce};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Pages that redb may keep in memory. Its default is 1 GiB, too much for a guest in somebody's program.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// The redb file of one collection.
+pub(crate) struct Store {
+    database: Handle,
+    settings: Settings,
+    poisoned: AtomicBool,
+}
+
+enum Handle {
+    Writable(Database),
+    ReadOnly(ReadOnlyDatabase),
+}
+
+impl Store {
+    /// Makes a store at `path`, where nothing may be. The file appears complete or not at all.
+    pub(crate) fn create(path: &Path, settings: Settings) -> Result<Self> {
+        backend::create(path, &settings)?;
+        let store = Self::open(path, &mut |_| ())?;
+        if store.settings == settings {
+            Ok(store)
+        } else {
+            let message = format!("{} was just made by somebody else; open it", path.display());
+            Err(Error::new(ErrorKind::Locked, message).with_path(path))
+        }
+    }
+
+    /// Opens the store at `path` for reading and writing. `on_repair` is told per cent if a crash has to be mended.
+    pub(crate) fn open(path: &Path, on_repair: &mut (dyn FnMut(u64) + Send)) -> Result<Self> {
+        Self::from_handle(Handle::Writable(backend::open(path, on_repair)?))
+    }
+
+    /// Opens the store at `path` for reading, beside other readers.
+    pub(crate) fn open_read_only(path: &Path) -> Result<Self> {
+        Self::from_handle(Handle::ReadOnly(backend::open_read_only(path)?))
+    }
+
+    /// A store that ends with the process.
+    pub(crate) fn in_memory(settings: &Settings) -> Result<Self> {
+        Self::from_handle(Handle::Writable(backend::in_memory(settings)?))
+    }
+
+    fn from_handle(database: Handle) -> Result<Self> {
+        let settings = guarded(|| {
+            let transaction = database.begin_read()?;
+            let settings = Reader::settings(&transaction)?;
+            Reader::new(&transaction, &settings)?.check_counts()?;
+            Ok(settings)
+        })?;
+        Ok(Self { database, settings, poisoned: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self.database, Handle::ReadOnly(_))
+    }
+
+    /// The store as it is now, for as long as the reader lives. It keeps old pages from being reused: do not hoard it.
+    pub(crate) fn reader(&self) -> Result<Reader> {
+        guarded(|| Reader::new(&self.database.begin_read()?, &self.settings))
+    }
+
+    /// Applies `batch` in one durable transaction, all of it or nothing.
+    ///
+    /// # Errors
+    /// `Misuse` before anything is written; `Full`, `Io` or `Poisoned` if writing failed. Then the outcome is unknown
+    /// until the collection is opened again, and the store refuses further batches.
+    pub(crate) fn write(&self, batch: &Batch<'_>) -> Result<Written> {
+        self.in_transaction(|transaction| write::apply(transaction, batch, self.settings.dimension))
+    }
+
+    /// Forgets the changes before `seq`, which every view must have in a durable snapshot (invariant V3).
+    pub(crate) fn prune(&self, seq: u64) -> Result<()> {
+        self.in_transaction(|transaction| write::prune(transaction, seq))
+    }
+
+    fn in_transaction<T>(&self, work: impl FnOnce(&redb::WriteTransaction) -> Result<T>) -> Result<T> {
+        let Handle::Writable(database) = &self.database else {
+            return Err(Error::misuse("the collection was opened read-only; open it for writing"));
+        };
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(poisoned());
+        }
+        let mut committing = false;
+        let written = guarded(|| {
+            let mut transaction = database.begin_write().map_err(failed)?;
+            // Saves the allocator's state with each commit, so that opening after a crash takes milliseconds at any
+            // size.
+            transaction.set_quick_repair(true);
+            let outcome = work(&transaction)?;
+            committing = true;
+            transaction.commit().map_err(failed)?;
+            Ok(outcome)
+        });
+        written.map_err(|cause| {
+            if !committing {
+                return cause;
+            }
+            self.poisoned.store(true, Ordering::Release);
+            Error::new(cause.kind(), "the batch may or may not have been written: open the collection again to know")
+                .with_source(cause)
+        })
+    }
+}
+
+impl Handle {
+    fn begin_read(&self) -> Result<ReadTransaction> {
+        match self {
+            Self::Writable(database) => database.begin_read(),
+            Self::ReadOnly(database) => database.begin_read(),
+        }
+        .map_err(failed)
+    }
+}
+
+/// `work`, with redb's panics as errors: it trusts a file that was closed cleanly, whatever happened to it since.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let damaged = || Error::corrupt("the store is damaged; restore the collection from a copy");
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged()))
+}
+
+fn poisoned() -> Error {
+    Error::new(ErrorKind::Poisoned, "an earlier write failed midway: open the collection again")
+}
+
+/// redb's error as ours, by culprit.
+fn failed(error: impl Into<redb::Error>) -> Error {
+    let error = error.into();
+    let (kind, message) = match &error {
+        redb::Error::Corrupted(_) => (ErrorKind::Corrupt, "the store is damaged; restore the collection from a copy"),
+        redb::Error::DatabaseAlreadyOpen => {
+            (ErrorKind::Locked, "the collection is open in another process or handle; close that one first")
+        }
+        redb::Error::UpgradeRequired(_) => {
+            (ErrorKind::Incompatible, "the store has another format version; open it with the Marcato that made it")
+        }
+        redb::Error::PreviousIo => return poisoned(),
+        redb::Error::Io(source) => match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                (ErrorKind::Full, "no space left for the store: free some and open the collection again")
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
+                (ErrorKind::Io, "the store cannot be written: check the permissions of its folder")
+            }
+            std::io::ErrorKind::InvalidData => {
+                (ErrorKind::Corrupt, "the store is damaged or no store; restore the collection from a copy")
+            }
+            _ => (ErrorKind::Io, "the store cannot be read or written"),
+        },
+        redb::Error::TableTypeMismatch { .. } | redb::Error::TableDoesNotExist(_) => {
+            (ErrorKind::Corrupt, "the store lacks a table; it is damaged, or not Marcato's")
+        }
+        _ => (ErrorKind::Io, "the store cannot be read or written"),
+    };
+    Error::new(kind, message).with_source(error)
+}

@@ -1,0 +1,177 @@
+//! The read transaction: the store as it was at one sequence number.
+
+use std::ops::Bound;
+
+use half::f16;
+use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
+
+use super::codec::{Change, Kind, PassageRecord, Settings, State, unseal, unseal_embedding, unseal_embedding_into};
+use super::schema::{CHANGES, EMBEDDINGS, IDS, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
+use super::{failed, guarded};
+use crate::error::{Error, Result};
+use crate::passage::{Metadata, Passage, RowId};
+
+/// A consistent view of every table.
+pub(crate) struct Reader {
+    state: State,
+    dimension: usize,
+    passages: ReadOnlyTable<u64, &'static [u8]>,
+    embeddings: ReadOnlyTable<u64, &'static [u8]>,
+    ids: ReadOnlyTable<&'static str, &'static [u8]>,
+    changes: ReadOnlyTable<u64, &'static [u8]>,
+}
+
+/// A passage that came out of the store, which always has an id.
+pub(crate) struct StoredPassage {
+    pub(crate) id: String,
+    pub(crate) title: Option<String>,
+    pub(crate) text: String,
+    pub(crate) metadata: Metadata,
+}
+
+impl Reader {
+    pub(super) fn settings(transaction: &ReadTransaction) -> Result<Settings> {
+        let table = transaction.open_table(SETTINGS).map_err(failed)?;
+        let value = table.get(SETTINGS_KEY).map_err(failed)?;
+        let value =
+            value.ok_or_else(|| Error::corrupt("the store lacks its settings; restore the collection from a copy"))?;
+        unseal(Kind::Settings, SETTINGS_KEY, value.value())
+    }
+
+    pub(super) fn new(transaction: &ReadTransaction, settings: &Settings) -> Result<Self> {
+        let table = transaction.open_table(SETTINGS).map_err(failed)?;
+        let state = table.get(STATE_KEY).map_err(failed)?;
+        let state =
+            state.ok_or_else(|| Error::corrupt("the store lacks its state; restore the collection from a copy"))?;
+        Ok(Self {
+            state: unseal(Kind::State, STATE_KEY, state.value())?,
+            dimension: settings.dimension as usize,
+            passages: transaction.open_table(PASSAGES).map_err(failed)?,
+            embeddings: transaction.open_table(EMBEDDINGS).map_err(failed)?,
+            ids: transaction.open_table(IDS).map_err(failed)?,
+            changes: transaction.open_table(CHANGES).map_err(failed)?,
+        })
+    }
+
+    /// Compares the tables' sizes with each other and with the counter: a store that lost a table must not pass for
+    /// an empty one.
+    pub(super) fn check_counts(&self) -> Result<()> {
+        let counts = [
+            self.passages.len().map_err(failed)?,
+            self.embeddings.len().map_err(failed)?,
+            self.ids.len().map_err(failed)?,
+        ];
+        if counts.iter().all(|count| *count == self.state.passages) {
+            Ok(())
+        } else {
+            Err(Error::corrupt(format!(
+                "the store is damaged: it counts {} passages but holds {counts:?} texts, embeddings and ids; restore the collection from a copy",
+                self.state.passages
+            )))
+        }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Numbers per embedding.
+    pub(crate) fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    pub(crate) fn row(&self, id: &str) -> Result<Option<RowId>> {
+        guarded(|| {
+            let value = self.ids.get(id).map_err(failed)?;
+            value.map(|value| Ok(RowId(unseal(Kind::Id, id, value.value())?))).transpose()
+        })
+    }
+
+    pub(crate) fn passage(&self, row: RowId) -> Result<Option<StoredPassage>> {
+        guarded(|| {
+            let value = self.passages.get(row.0).map_err(failed)?;
+            value.map(|value| StoredPassage::parse(row.0, value.value())).transpose()
+        })
+    }
+
+    pub(crate) fn embedding(&self, row: RowId) -> Result<Option<Vec<f16>>> {
+        guarded(|| {
+            let value = self.embeddings.get(row.0).map_err(failed)?;
+            value.map(|value| unseal_embedding(row.0, value.value(), self.dimension)).transpose()
+        })
+    }
+
+    /// Appends the embedding of `row` to `out`; false if the row is not there.
+    pub(crate) fn embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<bool> {
+        guarded(|| match self.embeddings.get(row.0).map_err(failed)? {
+            Some(value) => unseal_embedding_into(row.0, value.value(), self.dimension, out).map(|()| true),
+            None => Ok(false),
+        })
+    }
+
+    /// Every passage in the order of rows, which is the order of insertion.
+    pub(crate) fn passages(&self) -> Result<impl Iterator<Item = Result<StoredPassage>> + use<>> {
+        let range = guarded(|| self.passages.range::<u64>(..).map_err(failed))?;
+        Ok(entries(range, StoredPassage::parse))
+    }
+
+    /// Every embedding in the order of rows.
+    pub(crate) fn embeddings(&self) -> Result<impl Iterator<Item = Result<(RowId, Vec<f16>)>> + use<>> {
+        let dimension = self.dimension;
+        let range = guarded(|| self.embeddings.range::<u64>(..).map_err(failed))?;
+        Ok(entries(range, move |row, value| Ok((RowId(row), unseal_embedding(row, value, dimension)?))))
+    }
+
+    /// The change numbered `seq`, if the log still has it.
+    pub(crate) fn change(&self, seq: u64) -> Result<Option<Change>> {
+        guarded(|| {
+            let value = self.changes.get(seq).map_err(failed)?;
+            value.map(|value| unseal(Kind::Change, seq, value.value())).transpose()
+        })
+    }
+
+    /// The changes after `seq`, in order. Complete if the log still has `seq` itself or `seq` is 0.
+    pub(crate) fn changes_after(&self, seq: u64) -> Result<impl Iterator<Item = Result<Change>> + use<>> {
+        let range = guarded(|| self.changes.range((Bound::Excluded(seq), Bound::Unbounded)).map_err(failed))?;
+        Ok(entries(range, |seq, value| unseal(Kind::Change, seq, value)))
+    }
+}
+
+/// What `parse` makes of each entry. A record that it refuses does not hide those behind it; an error of redb's is the
+/// last, because redb would repeat it for ever.
+fn entries<T>(
+    mut range: Range<'static, u64, &'static [u8]>,
+    parse: impl Fn(u64, &[u8]) -> Result<T>,
+) -> impl Iterator<Item = Result<T>> {
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        match guarded(|| range.next().transpose().map_err(failed)) {
+            Ok(Some((key, value))) => Some(guarded(|| parse(key.value(), value.value()))),
+            outcome => {
+                ended = true;
+                outcome.err().map(Err)
+            }
+        }
+    })
+}
+
+impl StoredPassage {
+    fn parse(row: u64, bytes: &[u8]) -> Result<Self> {
+        let PassageRecord { id, title, text, metadata } = unseal(Kind::Passage, row, bytes)?;
+        let metadata = serde_json::from_str(&metadata).map_err(|source| {
+            Error::corrupt(format!("the metadata of passage \"{id}\" is malformed")).with_source(source)
+        })?;
+        Ok(Self { id, title, text, metadata })
+    }
+}
+
+impl From<StoredPassage> for Passage {
+    fn from(stored: StoredPassage) -> Self {
+        let mut passage = Self::new(stored.text).id(stored.id).metadata(stored.metadata);
+        passage.title = stored.title;
+        passage
+    }
+}

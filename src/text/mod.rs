@@ -1,0 +1,8 @@
+//! Words to token ids, exactly as the reference does it.
+
+mod tokenizer;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use tokenizer::{Tokenizer, Tokens};
