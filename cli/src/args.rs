@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Turn texts into embeddings: JSONL {"text"} in, JSONL {"embedding"} out, in the same order
     #[command(after_help = ENCODE_HELP)]
     Encode(Encode),
+    /// Score pairs with a cross-encoder: JSONL {"query", "passage"} in, JSONL {"score"} out, in the same order
+    #[command(after_help = SCORE_HELP)]
+    Score(Score),
     /// Look at models, and make artifacts of them
     #[command(subcommand)]
     Model(Model),
@@ -82,6 +85,13 @@ const QUERY_HELP: &str = "Examples:
 const ENCODE_HELP: &str = "Examples:
   echo '{\"text\": \"hello\"}' | marcato encode
   marcato encode --kind query --model ./all-MiniLM-L6-v2 < queries.jsonl > embeddings.jsonl";
+
+const SCORE_HELP: &str = "The score is a number, or a list of them if the model has several labels.
+
+Examples:
+  marcato score --model ./ms-marco-MiniLM-L6-v2 < pairs.jsonl > scores.jsonl
+  echo '{\"query\": \"how big is London\", \"passage\": \"London has 9,787,426 inhabitants\"}' |
+    marcato score --model ./ms-marco-MiniLM-L6-v2 --activation sigmoid";
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Add {
@@ -164,6 +174,31 @@ pub(crate) struct Encode {
     pub(crate) kind: Kind,
 }
 
+#[derive(clap::Args, Debug)]
+pub(crate) struct Score {
+    /// The cross-encoder's directory or artifact
+    #[arg(long, value_name = "NAME_OR_DIR")]
+    pub(crate) model: String,
+    /// What turns the model's logits into scores
+    #[arg(long, value_enum, default_value_t = ActivationArg::Model)]
+    pub(crate) activation: ActivationArg,
+    /// Tokens of a pair that count; the model's own maximum if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) max_length: Option<usize>,
+    /// What to keep the model's weights in
+    #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
+    pub(crate) precision: PrecisionArg,
+    /// What runs the model
+    #[arg(long, value_enum, default_value_t = BackendArg::Cpu)]
+    pub(crate) backend: BackendArg,
+    /// Threads that encode; all cores if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) threads: Option<usize>,
+    /// Tokens that a thread takes at once; changes speed and memory, never a score
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) batch_tokens: Option<usize>,
+}
+
 #[derive(Subcommand, Debug)]
 pub(crate) enum Model {
     /// Say what a model is
@@ -207,6 +242,16 @@ pub(crate) struct EncoderArgs {
 pub(crate) enum Kind {
     Query,
     Passage,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActivationArg {
+    /// The logits themselves
+    Identity,
+    /// Between 0 and 1
+    Sigmoid,
+    /// What the model declares
+    Model,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
