@@ -3,8 +3,8 @@
 //! # Where to begin
 //!
 //! [`Collection`] is the handle; [`Passage`] goes in, [`Hit`] comes out. [`BiEncoder`] turns text into an
-//! [`Embedding`] by itself, [`Encoder`] is what you implement to bring your own. [`eval`] measures rankings, [`util`] compares
-//! embeddings without a collection.
+//! [`Embedding`] by itself, [`Encoder`] is what you implement to bring your own. [`eval`] measures rankings,
+//! [`util`] compares embeddings without a collection.
 //!
 //! # Crate features
 //!

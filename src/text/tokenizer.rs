@@ -81,7 +81,7 @@ impl Tokenizer {
         inner
             .with_truncation(Some(truncation))
             .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        let drops_white_space = run(&inner, "  \n\u{3000}a \t\u{a0}")? == run(&inner, "a")?;
+        let drops_white_space = run(&inner, "\u{1c}\u{85} \n\u{3000}a \t\u{a0}")? == run(&inner, "a")?;
         Ok(Self { inner, max_tokens, drops_white_space })
     }
 
