@@ -169,6 +169,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "directionality",
     "dtype",
     "eos_token_id",
+    "eos_token_ids",
     "finetuning_task",
     "gradient_checkpointing",
     "hidden_dropout_prob",

@@ -213,7 +213,7 @@ fn special_tokens(tokens: &Tokens, vocabulary: usize) -> Result<usize> {
 
 /// Whether white space around a text has no tokens: BERT's drops it, byte-level BPE does not.
 fn drops_white_space(tokenizer: &tokenizers::Tokenizer) -> Result<bool> {
-    Ok(run(tokenizer, "  \n\u{3000}a \t\u{a0}")? == run(tokenizer, "a")?)
+    Ok(run(tokenizer, "\u{1c}\u{85} \n\u{3000}a \t\u{a0}")? == run(tokenizer, "a")?)
 }
 
 /// A text as it is looked at, so that a blank megabyte before the first word does not hide it.

@@ -101,10 +101,12 @@ VARIANTS = {
     "Dense Sigmoid": ("relu", modules(dense("dense_20", WIDTH, 20, "activation.Sigmoid"))),
     "Dense SiLU": ("relu", modules(dense("dense_20", WIDTH, 20, "activation.SiLU"))),
     "LayerNorm": ("relu", modules(norm("norm_36", WIDTH))),
-    # As msmarco-roberta-base-ance-firstp has it.
+    # As msmarco-roberta-base-ance-firstp has it, a lower-cased RoBERTa.
     "ance": (
         "roberta",
-        modules(dense("dense_36", WIDTH, WIDTH, IDENTITY), norm("norm_36", WIDTH)) | pooling("cls_token"),
+        modules(dense("dense_36", WIDTH, WIDTH, IDENTITY), norm("norm_36", WIDTH))
+        | pooling("cls_token")
+        | {"sentence_bert_config.json": {"max_seq_length": 62, "do_lower_case": True}},
     ),
     "Normalize in the middle": ("relu", modules(NORMALIZE, dense("dense_20", WIDTH, 20, TANH))),
     "chain": (

@@ -142,6 +142,7 @@ fn values_that_are_accepted() {
         (CONFIG, "embedding_size", json!(36)),
         (CONFIG, "some_new_key", Value::Null),
         (CONFIG, "torch_dtype", json!("float32")),
+        (CONFIG, "eos_token_ids", json!(0)),
         (CONFIG, "id2label", json!({"0": "LABEL_0"})),
         (CONFIG, "hidden_act", Value::Null),
         (CONFIG, "layer_norm_eps", Value::Null),
