@@ -36,7 +36,7 @@ pub use bi_encoder::{BackendKind, BiEncoder, BiEncoderOptions, Encoder, ModelInf
 pub use collection::{Collection, CollectionOptions, CollectionStats, Hit, Index, OpenReport, Query, Written};
 pub use embedding::Embedding;
 pub use error::{Error, ErrorKind, Result};
-pub use model::{Drift, Precision};
+pub use model::{Drift, LocalModel, ModelName, ModelSource, Models, Precision};
 pub use passage::{MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_TEXT_BYTES, Metadata, Passage, PassageId};
 pub use progress::{Progress, Stage};
 pub use similarity::Similarity;

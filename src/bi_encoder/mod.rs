@@ -3,10 +3,12 @@
 mod encoder;
 mod options;
 mod quantize;
+mod recall;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +18,11 @@ use rayon::prelude::*;
 pub use encoder::Encoder;
 pub use options::{BackendKind, BiEncoderOptions};
 pub use quantize::{Quantized, quantize};
+pub(crate) use recall::Recalled;
 
 use crate::embedding::Embedding;
 use crate::encoder::{Backend, Batch, Wanted, normalize, plan, pool};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Drift, Pooling, Precision, Prompts};
 use crate::similarity::Similarity;
 use crate::text::{Tokenizer, Tokens};
@@ -49,6 +52,7 @@ struct Inner {
     pooling: Pooling,
     normalize: bool,
     prompts: Prompts,
+    named_prompts: BTreeMap<String, String>,
     batch_tokens: usize,
     /// The encoder's own threads: the host's global pool is its own affair.
     threads: rayon::ThreadPool,
@@ -96,17 +100,36 @@ impl BiEncoder {
         Self::options().builtin()
     }
 
-    /// The model in `path`: a sentence-transformers directory, or an artifact made by `marcato model quantize`.
+    /// The model in a path, which is a sentence-transformers directory or an artifact made by `marcato model quantize`;
+    /// or if nothing is there, the model of that [name](crate::ModelName) on this machine, such as
+    /// `sentence-transformers/msmarco-MiniLM-L6-v3`. [`Models`](crate::Models) says where it is looked for. The network
+    /// is never asked: `marcato model pull NAME` does that.
     ///
     /// # Errors
     /// `NotFound`, `Io`, `Corrupt`, `Incompatible`, or `Model` for whatever is malformed or not supported, by name.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::options().open(path)
+    pub fn open(model: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(model)
     }
 
     /// Choices to make before opening.
     pub fn options() -> BiEncoderOptions {
         BiEncoderOptions::default()
+    }
+
+    /// One embedding per text, in order, each with the prompt of that name in the model's own configuration before it.
+    ///
+    /// # Errors
+    /// `Misuse` if the model has no such prompt; as [`encode_passages`](Encoder::encode_passages).
+    pub fn encode_with_prompt(&self, texts: &[&str], name: &str) -> Result<Vec<Embedding>> {
+        let prompts = &self.0.named_prompts;
+        let prompt = prompts.get(name).ok_or_else(|| {
+            let known = match prompts.keys().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "it has none".to_owned(),
+                known => format!("it has {known}"),
+            };
+            Error::misuse(format!("model {} has no prompt \"{name}\"; {known}", self.0.info.name))
+        })?;
+        self.0.encode(texts, prompt)
     }
 
     /// What the model is.

@@ -40,7 +40,7 @@ pub enum BackendKind {
 #[must_use]
 pub struct BiEncoderOptions {
     backend: BackendKind,
-    precision: Precision,
+    pub(super) precision: Precision,
     threads: Option<usize>,
     batch_tokens: Option<usize>,
     similarity: Option<Similarity>,
@@ -86,12 +86,12 @@ impl BiEncoderOptions {
         self.build(Model::from_static(marcato_builtin::ARTIFACT, "built-in")?)
     }
 
-    /// The model in `path`, a directory or an artifact.
+    /// The model in a path, a directory or an artifact, or the model of that name.
     ///
     /// # Errors
     /// As [`BiEncoder::open`]; `Misuse` for options that cannot be met.
-    pub fn open(self, path: impl AsRef<Path>) -> Result<BiEncoder> {
-        self.build(Model::open(path.as_ref())?)
+    pub fn open(self, model: impl AsRef<Path>) -> Result<BiEncoder> {
+        self.build(Model::open(model.as_ref())?)
     }
 
     pub(super) fn build(self, model: Model) -> Result<BiEncoder> {
@@ -149,6 +149,7 @@ impl BiEncoderOptions {
             pooling: modules.pooling,
             normalize: modules.normalize,
             prompts: modules.prompts.clone(),
+            named_prompts: model.prompts.clone(),
             batch_tokens,
             threads,
         })))

@@ -10,19 +10,23 @@ mod blob;
 mod config;
 mod files;
 mod keys;
+mod locate;
 mod modules;
 mod names;
+mod prompts;
 mod quantize;
 mod weights;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) use artifact::{artifact_fingerprint, write_artifact};
 pub(crate) use blob::Blob;
 pub(crate) use config::{Activation, EncoderConfig};
+pub use locate::{LocalModel, ModelName, ModelSource, Models};
 pub(crate) use modules::{Pooling, Prompts};
 pub(crate) use weights::Weights;
 
@@ -66,6 +70,8 @@ pub(crate) struct Model {
     pub(crate) weights: Weights,
     pub(crate) tokenizer: Blob,
     pub(crate) modules: Modules,
+    /// From name to prompt.
+    pub(crate) prompts: BTreeMap<String, String>,
     pub(crate) similarity: Similarity,
     /// `F32` or `Int8`, never `Auto`.
     pub(crate) precision: Precision,
@@ -86,8 +92,9 @@ pub struct Drift {
 }
 
 impl Model {
-    /// Reads a Hugging Face directory, or an artifact if `path` is a file.
+    /// Reads a Hugging Face directory, or an artifact if `path` is a file; if nothing is there, the model of that name.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        let path = &locate::locate(path)?;
         let metadata = std::fs::metadata(path).map_err(|source| Error::io("open the model", path, source))?;
         if metadata.is_dir() {
             Self::read(ModelFiles::directory(path)?)
@@ -104,6 +111,7 @@ impl Model {
     fn read(files: ModelFiles) -> Result<Self> {
         let config = EncoderConfig::parse(&files)?;
         let modules = Modules::parse(&files, &config)?;
+        let prompts = prompts::named_prompts(&files)?;
         let weights = Weights::load(&files, &config)?;
         let tokenizer = files.required("tokenizer.json")?;
         let Card { name, licence, drift, fingerprint, similarity } = files.card();
@@ -116,6 +124,7 @@ impl Model {
             weights,
             tokenizer,
             modules,
+            prompts,
             similarity,
             precision,
             drift,

@@ -3,6 +3,7 @@
 //! - `forms`: the forms that programs rely on
 //! - `files`: every format that `add` reads
 //! - `refusals`: bad input, each with its message and exit code
+//! - `hub`: models by their names, and from a hub on loopback
 //! - `kill`: SIGKILL in the middle of `add`
 
 #![allow(
@@ -15,6 +16,7 @@
 
 mod files;
 mod forms;
+mod hub;
 #[cfg(unix)]
 mod kill;
 mod refusals;

@@ -1,26 +1,40 @@
-//! `marcato model`: what a model is, and artifacts.
+//! `marcato model`: getting models, what a model is, and artifacts.
+
+mod list;
+mod pull;
+mod remove;
+mod verify;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use marcato::{BiEncoder, Similarity};
 use serde_json::json;
 
 use super::demo;
-use crate::args::{BackendArg, EncoderArgs, Model, PrecisionArg};
+use crate::args::Model;
 use crate::open;
 use crate::output::Output;
 
 pub(crate) fn run(model: &Model, output: &mut Output) -> Result<()> {
     match model {
-        Model::Info { model } => info(model.clone(), output),
-        Model::Quantize { directory, output: path, name } => quantize(directory, path, name.as_deref(), output),
+        Model::Pull { name } => pull::run(name, output),
+        Model::List => list::run(output),
+        Model::Info { model, similarity } => info(model.as_deref(), *similarity, output),
+        Model::Verify { name } => verify::run(name, output),
+        Model::Remove { name } => remove::run(name, output),
+        Model::Quantize { model, output: path, name } => quantize(model, path, name.as_deref(), output),
     }
 }
 
-fn info(model: Option<String>, output: &mut Output) -> Result<()> {
-    let args = EncoderArgs { model, precision: PrecisionArg::Auto, backend: BackendArg::Cpu, threads: Some(1) };
-    let encoder = open::encoder(&args)?;
+fn info(model: Option<&str>, similarity: Option<Similarity>, output: &mut Output) -> Result<()> {
+    let options = BiEncoder::options().threads(1);
+    let options = match similarity {
+        Some(similarity) => options.similarity(similarity),
+        None => options,
+    };
+    let encoder = open::load(model, options)?;
     let info = encoder.info();
     let pairs = [
         ("name", json!(info.name)),
@@ -50,14 +64,19 @@ fn info(model: Option<String>, output: &mut Output) -> Result<()> {
     Ok(())
 }
 
-fn quantize(directory: &Path, path: &Path, name: Option<&str>, output: &mut Output) -> Result<()> {
-    let folder = directory.file_name().map(|name| name.to_string_lossy().into_owned());
-    let Some(name) = name.map(str::to_owned).or(folder) else {
+/// What an artifact is called if nobody says: after its directory, or as its model is called without the organisation.
+fn default_name(model: &Path) -> Option<String> {
+    let name = model.file_name()?.to_str()?;
+    Some(if model.exists() { name } else { name.split('@').next()? }.to_owned())
+}
+
+fn quantize(model: &Path, path: &Path, name: Option<&str>, output: &mut Output) -> Result<()> {
+    let Some(name) = name.map(str::to_owned).or_else(|| default_name(model)) else {
         bail!("give the artifact a --name");
     };
     let samples = demo::texts()?;
     let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
-    let quantized = marcato::quantize(directory, &name, &samples)?;
+    let quantized = marcato::quantize(model, &name, &samples)?;
     fs::write(path, &quantized.artifact).with_context(|| format!("cannot write {}", path.display()))?;
     let (bytes, drift) = (quantized.artifact.len(), quantized.drift);
     if output.json {
