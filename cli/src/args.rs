@@ -226,8 +226,9 @@ pub(crate) enum Model {
     },
 }
 
-const PULL_HELP: &str = "The model is pinned to the commit that the revision means now, every file is verified, and a download that broke off
-goes on where it was. A name without an organisation is tried as sentence-transformers/NAME and cross-encoder/NAME first.
+const PULL_HELP: &str = "The model is pinned to the commit that the revision means now, every file is verified, and a
+download that broke off goes on where it was. A name without an organisation is tried as
+sentence-transformers/NAME and cross-encoder/NAME first.
 
 Environment:
   MARCATO_HOME                 where Marcato keeps models (in the folder models)
@@ -247,8 +248,9 @@ const INFO_HELP: &str = "Examples:
   marcato model info ./all-MiniLM-L6-v2 --json";
 
 const VERIFY_HELP: &str =
-    "A model that was pulled is compared with its list of sha256 sums (marcato.json), one in Hugging Face's cache with
-the hashes that its files are named by. The exit code is 1 if any file differs, is missing, or should not be there.
+    "A model that was pulled is compared with its list of sha256 sums (marcato.json), one in Hugging
+Face's cache with the hashes that its files are named by. The exit code is 1 if any file differs,
+is missing, or should not be there.
 
 Example:
   marcato model verify msmarco-MiniLM-L6-v3";

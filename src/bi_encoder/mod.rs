@@ -8,7 +8,6 @@ mod recall;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ pub(crate) use recall::Recalled;
 
 use crate::embedding::Embedding;
 use crate::encoder::{Backend, Batch, Wanted, normalize, plan, pool};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Drift, Pooling, Precision, Prompts};
 use crate::similarity::Similarity;
 use crate::text::{Tokenizer, Tokens};
@@ -52,7 +51,6 @@ struct Inner {
     pooling: Pooling,
     normalize: bool,
     prompts: Prompts,
-    named_prompts: BTreeMap<String, String>,
     batch_tokens: usize,
     /// The encoder's own threads: the host's global pool is its own affair.
     threads: rayon::ThreadPool,
@@ -114,22 +112,6 @@ impl BiEncoder {
     /// Choices to make before opening.
     pub fn options() -> BiEncoderOptions {
         BiEncoderOptions::default()
-    }
-
-    /// One embedding per text, in order, each with the prompt of that name in the model's own configuration before it.
-    ///
-    /// # Errors
-    /// `Misuse` if the model has no such prompt; as [`encode_passages`](Encoder::encode_passages).
-    pub fn encode_with_prompt(&self, texts: &[&str], name: &str) -> Result<Vec<Embedding>> {
-        let prompts = &self.0.named_prompts;
-        let prompt = prompts.get(name).ok_or_else(|| {
-            let known = match prompts.keys().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ") {
-                none if none.is_empty() => "it has none".to_owned(),
-                known => format!("it has {known}"),
-            };
-            Error::misuse(format!("model {} has no prompt \"{name}\"; {known}", self.0.info.name))
-        })?;
-        self.0.encode(texts, prompt)
     }
 
     /// What the model is.

@@ -149,7 +149,6 @@ impl BiEncoderOptions {
             pooling: modules.pooling,
             normalize: modules.normalize,
             prompts: modules.prompts.clone(),
-            named_prompts: model.prompts.clone(),
             batch_tokens,
             threads,
         })))

@@ -13,14 +13,12 @@ mod keys;
 mod locate;
 mod modules;
 mod names;
-mod prompts;
 mod quantize;
 mod weights;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) use artifact::{artifact_fingerprint, write_artifact};
@@ -70,8 +68,6 @@ pub(crate) struct Model {
     pub(crate) weights: Weights,
     pub(crate) tokenizer: Blob,
     pub(crate) modules: Modules,
-    /// From name to prompt.
-    pub(crate) prompts: BTreeMap<String, String>,
     pub(crate) similarity: Similarity,
     /// `F32` or `Int8`, never `Auto`.
     pub(crate) precision: Precision,
@@ -111,7 +107,6 @@ impl Model {
     fn read(files: ModelFiles) -> Result<Self> {
         let config = EncoderConfig::parse(&files)?;
         let modules = Modules::parse(&files, &config)?;
-        let prompts = prompts::named_prompts(&files)?;
         let weights = Weights::load(&files, &config)?;
         let tokenizer = files.required("tokenizer.json")?;
         let Card { name, licence, drift, fingerprint, similarity } = files.card();
@@ -124,7 +119,6 @@ impl Model {
             weights,
             tokenizer,
             modules,
-            prompts,
             similarity,
             precision,
             drift,

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Encode, output: &mut Output) -> Result<()> {
     let encoder = open::load(args.encoder.model.as_deref(), options)?;
     if let Some(name) = &args.prompt {
         // A prompt that is not there is told even if no text comes.
-        encoder.encode_with_prompt(&[], name)?;
+        encoder.encode(&[], Some(name))?;
     }
     let mut texts: Vec<String> = Vec::new();
     for line in Lines::new(stdin().lock()) {
@@ -49,7 +49,7 @@ fn text(line: &[u8]) -> Result<String> {
 fn encode(encoder: &BiEncoder, args: &Encode, texts: &[String], output: &mut Output) -> Result<()> {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let embeddings = match (&args.prompt, args.kind) {
-        (Some(name), _) => encoder.encode_with_prompt(&texts, name)?,
+        (Some(name), _) => encoder.encode(&texts, Some(name))?,
         (None, Kind::Query) => encoder.encode_queries(&texts)?,
         (None, Kind::Passage) => encoder.encode_passages(&texts)?,
     };

@@ -102,8 +102,8 @@ fn prompts_by_their_names() {
         let query = encode(&["--kind", "query"], "big").succeeded().stdout;
         assert_eq!(by_name == query, name == "query", "{name}: {prompt}");
     }
-    encode(&["--prompt", "nowhere"], "big").failed(1, &["no prompt \"nowhere\"", "\"query\""]);
+    encode(&["--prompt", "nowhere"], "big").failed(1, &["no prompt \"nowhere\"", "document, query"]);
     encode(&["--prompt", "query", "--kind", "query"], "big").failed(2, &["--kind"]);
     encode(&["--batch-tokens", "0"], "big").failed(2, &["at least 1"]);
-    place.run(&["encode", "--prompt", "query"]).failed(1, &["it has none"]);
+    place.run(&["encode", "--prompt", "query"]).failed(1, &["no prompt \"query\""]);
 }
