@@ -3,7 +3,8 @@
 //! # Where to begin
 //!
 //! [`Collection`] is the handle; [`Passage`] goes in, [`Hit`] comes out. [`BiEncoder`] turns text into an
-//! [`Embedding`] by itself, [`Encoder`] is what you implement to bring your own. [`eval`] measures rankings.
+//! [`Embedding`] by itself, [`Encoder`] is what you implement to bring your own. [`eval`] measures rankings,
+//! [`util`] compares embeddings without a collection.
 //!
 //! # Crate features
 //!
@@ -31,6 +32,7 @@ mod progress;
 mod similarity;
 mod store;
 mod text;
+pub mod util;
 
 pub use bi_encoder::{BackendKind, BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
 pub use collection::{Collection, CollectionOptions, CollectionStats, Hit, Index, OpenReport, Query, Written};

@@ -8,6 +8,7 @@ mod recall;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ pub use quantize::{Quantized, quantize};
 pub(crate) use recall::Recalled;
 
 use crate::embedding::Embedding;
-use crate::encoder::{Backend, Batch, Wanted, normalize, plan, pool};
-use crate::error::Result;
+use crate::encoder::{Backend, Batch, Chain, Wanted, plan, pool};
+use crate::error::{Error, Result};
 use crate::model::{Drift, Pooling, Precision, Prompts};
 use crate::similarity::Similarity;
 use crate::text::{Tokenizer, Tokens};
@@ -48,8 +49,10 @@ struct Inner {
     info: ModelInfo,
     tokenizer: Tokenizer,
     backend: Box<dyn Backend>,
+    /// Numbers per token state.
+    width: usize,
     pooling: Pooling,
-    normalize: bool,
+    chain: Chain,
     prompts: Prompts,
     batch_tokens: usize,
     /// The encoder's own threads: the host's global pool is its own affair.
@@ -70,10 +73,15 @@ pub struct ModelInfo {
     pub layers: usize,
     /// Numbers per embedding.
     pub dimension: usize,
-    /// How token states become one vector: `mean` or `cls`.
+    /// How token states become one vector: `cls`, `max`, `mean`, `mean_sqrt_len_tokens`, `weightedmean` or `lasttoken`,
+    /// or several of them with `+` between, whose vectors come one after the other.
     pub pooling: String,
     /// Whether embeddings have unit length.
     pub normalized: bool,
+    /// What its configuration puts before texts, by name.
+    pub prompts: BTreeMap<String, String>,
+    /// The name of the prompt for texts of which nothing else is said.
+    pub default_prompt_name: Option<String>,
     /// The similarity that it declares, or the caller's choice.
     pub similarity: Similarity,
     /// Tokens of a text that count.
@@ -112,6 +120,16 @@ impl BiEncoder {
     /// Choices to make before opening.
     pub fn options() -> BiEncoderOptions {
         BiEncoderOptions::default()
+    }
+
+    /// One embedding per text, in order, with the prompt that the model's configuration calls `prompt_name`, or with
+    /// its default prompt, if it has one. [`encode_queries`](Encoder::encode_queries) and
+    /// [`encode_passages`](Encoder::encode_passages) are for search: they have prompts of their own and no default.
+    ///
+    /// # Errors
+    /// `Misuse` if the model has no prompt of that name; otherwise as those.
+    pub fn encode(&self, texts: &[&str], prompt_name: Option<&str>) -> Result<Vec<Embedding>> {
+        self.0.encode(texts, self.0.prompt(prompt_name)?)
     }
 
     /// What the model is.
@@ -158,6 +176,12 @@ pub(crate) fn builtin_fingerprint() -> Result<String> {
 
 impl Inner {
     fn encode(&self, texts: &[&str], prompt: &str) -> Result<Vec<Embedding>> {
+        // Pooled away where the model says so, which is of no text without one.
+        let prompt_tokens = match prompt {
+            "" => 0,
+            _ if self.pooling.include_prompt => 0,
+            prompt => self.tokenizer.prompt_tokens(prompt)?,
+        };
         self.threads.install(|| {
             let tokenize = |text: &&str| {
                 if prompt.is_empty() {
@@ -169,9 +193,13 @@ impl Inner {
             let tokens = texts.par_iter().map(tokenize).collect::<Result<Vec<Tokens>>>()?;
             let batches = plan(&tokens, self.batch_tokens);
             let encoded = if self.backend.takes_batches_at_once() {
-                batches.par_iter().with_max_len(1).map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
+                batches
+                    .par_iter()
+                    .with_max_len(1)
+                    .map(|batch| self.run(batch, prompt_tokens))
+                    .collect::<Result<Vec<_>>>()?
             } else {
-                batches.iter().map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
+                batches.iter().map(|batch| self.run(batch, prompt_tokens)).collect::<Result<Vec<_>>>()?
             };
             let mut placed: Vec<(usize, Embedding)> = encoded.into_iter().flatten().collect();
             placed.sort_by_key(|(place, _)| *place);
@@ -179,25 +207,32 @@ impl Inner {
         })
     }
 
-    fn run(&self, batch: &Batch) -> Result<Vec<(usize, Embedding)>> {
-        let wanted = match self.pooling {
-            Pooling::Cls => Wanted::Cls,
-            Pooling::Mean => Wanted::All,
-        };
+    fn prompt(&self, name: Option<&str>) -> Result<&str> {
+        let Prompts { named, default, .. } = &self.prompts;
+        match (name, default) {
+            (None, None) => Ok(""),
+            (None, Some(default)) => Ok(named.get(default).map_or("", String::as_str)),
+            (Some(name), _) => named.get(name).map(String::as_str).ok_or_else(|| {
+                let all = named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                Error::misuse(format!("model {} has no prompt \"{name}\"; it has: {all}", self.info.name))
+            }),
+        }
+    }
+
+    fn run(&self, batch: &Batch, prompt_tokens: usize) -> Result<Vec<(usize, Embedding)>> {
+        let wanted = if self.pooling.is_cls_alone(prompt_tokens) { Wanted::Cls } else { Wanted::All };
         let states = self.backend.forward(batch, wanted)?;
-        let width = self.info.dimension;
         let mut rest = states.as_slice();
-        let embed = |(place, length): (&usize, &usize)| {
+        let pool = |length: &usize| {
             let rows = if wanted == Wanted::Cls { 1 } else { *length };
-            let (sequence, after) = rest.split_at_checked(rows * width).unwrap_or_default();
+            let (sequence, after) = rest.split_at_checked(rows * self.width).unwrap_or_default();
             rest = after;
-            let mut vector = pool(sequence, width, self.pooling);
-            if self.normalize {
-                normalize(&mut vector);
-            }
-            Ok((*place, Embedding::new(vector)?))
+            pool(sequence, self.width, &self.pooling, prompt_tokens)
         };
-        batch.places.iter().zip(&batch.lengths).map(embed).collect()
+        let pooled = batch.lengths.iter().flat_map(pool).collect();
+        let vectors = self.chain.apply(pooled, batch.lengths.len());
+        let embed = |(place, vector): (&usize, &[f32])| Ok((*place, Embedding::new(vector)?));
+        batch.places.iter().zip(vectors.chunks(self.info.dimension)).map(embed).collect()
     }
 }
 

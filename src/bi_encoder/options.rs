@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{BiEncoder, Inner, ModelInfo};
-use crate::encoder::{Backend, CandleBackend, CpuBackend};
+use crate::encoder::{Backend, CandleBackend, Chain, CpuBackend};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, Precision};
 use crate::similarity::Similarity;
@@ -127,9 +127,11 @@ impl BiEncoderOptions {
             architecture: config.architecture.name().to_owned(),
             parameters: model.parameters(),
             layers: config.layers,
-            dimension: config.width,
-            pooling: modules.pooling.name().to_owned(),
-            normalized: modules.normalize,
+            dimension: modules.dimension(config.width),
+            pooling: modules.pooling.name(),
+            normalized: modules.is_normalized(),
+            prompts: modules.prompts.named.clone(),
+            default_prompt_name: modules.prompts.default.clone(),
             similarity: self.similarity.unwrap_or(model.similarity),
             max_tokens: modules.max_tokens,
             precision: model.precision,
@@ -146,8 +148,9 @@ impl BiEncoderOptions {
             info,
             tokenizer,
             backend,
-            pooling: modules.pooling,
-            normalize: modules.normalize,
+            width: config.width,
+            pooling: modules.pooling.clone(),
+            chain: Chain::load(&modules.after, &model.weights)?,
             prompts: modules.prompts.clone(),
             batch_tokens,
             threads,

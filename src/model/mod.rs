@@ -9,6 +9,7 @@ mod artifact;
 mod blob;
 mod config;
 mod files;
+mod fingerprint;
 mod keys;
 mod locate;
 mod modules;
@@ -25,14 +26,14 @@ pub(crate) use artifact::{artifact_fingerprint, write_artifact};
 pub(crate) use blob::Blob;
 pub(crate) use config::{Activation, EncoderConfig};
 pub use locate::{LocalModel, ModelName, ModelSource, Models};
-pub(crate) use modules::{Pooling, Prompts};
+pub(crate) use modules::{Dense, Module, Pooling, PoolingMode, Prompts};
 pub(crate) use weights::Weights;
 
 use crate::error::{Error, Result};
 use crate::similarity::Similarity;
 use artifact::Card;
 use files::ModelFiles;
-use modules::Modules;
+use modules::{ModuleList, Modules, inside};
 
 /// The numbers that a model's weights are kept in, and with it the stated agreement with the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,10 +106,12 @@ impl Model {
     }
 
     fn read(files: ModelFiles) -> Result<Self> {
-        let config = EncoderConfig::parse(&files)?;
-        let modules = Modules::parse(&files, &config)?;
-        let weights = Weights::load(&files, &config)?;
-        let tokenizer = files.required("tokenizer.json")?;
+        let list = ModuleList::parse(&files)?;
+        let folder = list.transformer.as_str();
+        let config = EncoderConfig::parse(&files, folder)?;
+        let modules = Modules::parse(&files, &list, &config)?;
+        let weights = Weights::load(&files, folder, &config, &modules.after)?;
+        let tokenizer = files.required(&inside(folder, "tokenizer.json"))?;
         let Card { name, licence, drift, fingerprint, similarity } = files.card();
         let precision = if weights.is_quantized() { Precision::Int8 } else { Precision::F32 };
         let similarity = similarity.unwrap_or_else(|| modules.similarity(&name));
@@ -139,19 +142,7 @@ impl Model {
     /// The identity of everything that a vector depends on: weights, tokenizer, modules, limits. Stored in each
     /// collection, so that it never mixes two models (invariant M2). Hexadecimal sha256.
     pub(crate) fn fingerprint(&self) -> String {
-        self.fingerprint.clone().unwrap_or_else(|| self.compute_fingerprint())
-    }
-
-    fn compute_fingerprint(&self) -> String {
-        use sha2::{Digest, Sha256};
-        let mut hash = Sha256::new();
-        hash.update(b"marcato model 1\0");
-        hash.update(format!("{:?}\0{:?}\0", self.config, self.modules));
-        hash.update(Sha256::digest(self.tokenizer.as_slice()));
-        for (name, tensor) in self.weights.iter() {
-            tensor.digest(name, &mut hash);
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.fingerprint.clone().unwrap_or_else(|| fingerprint::compute(self))
     }
 
     /// Numbers in the weights that are used, scales not counted.

@@ -28,6 +28,8 @@ pub(crate) struct Tokens {
 pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
     max_tokens: usize,
+    /// White space around a text has no tokens: BERT's drops it, byte-level BPE does not.
+    drops_white_space: bool,
 }
 
 impl Tokenizer {
@@ -79,13 +81,23 @@ impl Tokenizer {
         inner
             .with_truncation(Some(truncation))
             .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        Ok(Self { inner, max_tokens })
+        let drops_white_space = run(&inner, "\u{1c}\u{85} \n\u{3000}a \t\u{a0}")? == run(&inner, "a")?;
+        Ok(Self { inner, max_tokens, drops_white_space })
+    }
+
+    /// How many tokens a prompt puts before the first one of a text, as the reference counts: those of the prompt alone,
+    /// without a special token at the end.
+    pub(crate) fn prompt_tokens(&self, prompt: &str) -> Result<usize> {
+        let ids = self.encode(prompt)?.ids;
+        let added = self.inner.get_added_tokens_decoder();
+        let ends_special = ids.last().and_then(|id| added.get(id)).is_some_and(|token| token.special);
+        Ok(ids.len() - usize::from(ends_special))
     }
 
     /// The tokens of `text`, cut to the model's maximum as the reference cuts (from the right, special tokens kept).
     pub(crate) fn encode(&self, text: &str) -> Result<Tokens> {
-        // Older versions of the reference strip before the tokenizer sees the text; to BERT's it makes no difference.
-        let text = text.trim_matches(is_python_whitespace);
+        // So that a blank megabyte before the first word does not hide it.
+        let text = if self.drops_white_space { text.trim_matches(is_python_whitespace) } else { text };
         let mut end = self.max_tokens.saturating_mul(BYTES_PER_TOKEN);
         loop {
             // A prefix that ends between words has the leading tokens of the whole text, and once it fills the model
@@ -111,8 +123,17 @@ fn whole_words(text: &str, end: usize) -> &str {
     let limit = text.floor_char_boundary(MAX_BYTES);
     let within = text.get(..limit).unwrap_or(text);
     let from = text.ceil_char_boundary(end);
-    // ASCII only: BERT's normalizer drops some of Unicode's white space (U+0085) and so joins the words around it.
-    match within.get(from..).and_then(|rest| rest.find([' ', '\n', '\t', '\r'])) {
+    // ASCII only: BERT's normalizer drops some of Unicode's white space (U+0085) and so joins the words around it. And
+    // not inside of a run of it, of which byte-level BPE makes one piece.
+    let mut inside = true;
+    let end = within.get(from..).and_then(|rest| {
+        rest.find(|c: char| {
+            let ends = !inside && matches!(c, ' ' | '\n' | '\t' | '\r');
+            inside = c.is_whitespace();
+            ends
+        })
+    });
+    match end {
         Some(at) => text.get(..from + at).unwrap_or(text),
         None => within,
     }
