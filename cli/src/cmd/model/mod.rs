@@ -46,6 +46,7 @@ fn info(model: Option<&str>, similarity: Option<Similarity>, output: &mut Output
         ("normalized", json!(info.normalized)),
         ("similarity", json!(info.similarity.name())),
         ("max_tokens", json!(info.max_tokens)),
+        ("prompts", json!(info.prompts)),
         ("precision", json!(info.precision.name())),
         ("drift", json!(info.drift)),
         ("licence", json!(info.licence)),
@@ -57,7 +58,7 @@ fn info(model: Option<&str>, similarity: Option<Similarity>, output: &mut Output
     }
     for (key, value) in pairs {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if value != "null" {
+        if value != "null" && value != "{}" {
             output.line(format!("{key:<13} {value}"))?;
         }
     }
