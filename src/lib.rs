@@ -43,7 +43,7 @@ pub use cross_encoder::{
 pub use embedding::Embedding;
 pub use encoder::BackendKind;
 pub use error::{Error, ErrorKind, Result};
-pub use model::{Drift, ModelKind, Precision, ScoreDrift};
+pub use model::{Drift, LocalModel, ModelKind, ModelName, ModelSource, Models, Precision, ScoreDrift};
 pub use passage::{MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_TEXT_BYTES, Metadata, Passage, PassageId};
 pub use progress::{Progress, Stage};
 pub use similarity::Similarity;

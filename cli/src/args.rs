@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use marcato::{ModelName, Similarity};
 
 /// Search passages of text by meaning, offline.
 #[derive(Parser, Debug)]
@@ -53,7 +54,7 @@ pub(crate) enum Command {
     /// Score pairs with a cross-encoder: JSONL {"query", "passage"} in, JSONL {"score"} out, in the same order
     #[command(after_help = SCORE_HELP)]
     Score(Score),
-    /// Look at models, and make artifacts of them
+    /// Get models, look at them, and make artifacts of them
     #[command(subcommand)]
     Model(Model),
     /// Print a completion script for a shell
@@ -84,7 +85,8 @@ const QUERY_HELP: &str = "Examples:
 
 const ENCODE_HELP: &str = "Examples:
   echo '{\"text\": \"hello\"}' | marcato encode
-  marcato encode --kind query --model ./all-MiniLM-L6-v2 < queries.jsonl > embeddings.jsonl";
+  marcato encode --kind query --model ./all-MiniLM-L6-v2 < queries.jsonl > embeddings.jsonl
+  marcato encode --model sentence-transformers/msmarco-MiniLM-L6-v3 < texts.jsonl";
 
 const SCORE_HELP: &str = "The score is a number, or a list of them if the model has several labels.
 
@@ -172,6 +174,12 @@ pub(crate) struct Encode {
     /// Which of the model's prompts goes in front
     #[arg(long, value_enum, default_value_t = Kind::Passage)]
     pub(crate) kind: Kind,
+    /// The prompt of that name in the model's configuration, in place of --kind
+    #[arg(long, value_name = "NAME", conflicts_with = "kind")]
+    pub(crate) prompt: Option<String>,
+    /// Tokens that one thread takes at once: changes speed and memory, never an embedding
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) batch_tokens: Option<usize>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -201,30 +209,91 @@ pub(crate) struct Score {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Model {
-    /// Say what a model is
-    #[command(after_help = "Examples:\n  marcato model info\n  marcato model info ./all-MiniLM-L6-v2 --json")]
-    Info {
-        /// A model's directory or artifact; the built-in model if left out
-        model: Option<String>,
+    /// Get a model from the Hugging Face hub into Marcato's own folder
+    #[command(after_help = PULL_HELP)]
+    Pull {
+        /// A model's name, with or without @REVISION: a branch, a tag or a commit
+        #[arg(value_name = "NAME[@REVISION]")]
+        name: ModelName,
     },
-    /// Make an artifact with s8 weights of a model's directory, and measure its drift
+    /// List the models that are on this machine
+    #[command(after_help = "Example:\n  marcato model list --json")]
+    List,
+    /// Say what a model is
+    #[command(after_help = INFO_HELP)]
+    Info {
+        /// A model's name, directory or artifact; the built-in model if left out
+        #[arg(value_name = "NAME_OR_DIR")]
+        model: Option<String>,
+        /// Another similarity than the model declares: cosine or dot
+        #[arg(long, value_name = "SIMILARITY")]
+        similarity: Option<Similarity>,
+    },
+    /// Compare each file of a model with what it was on the hub
+    #[command(after_help = VERIFY_HELP)]
+    Verify {
+        /// A model's name
+        #[arg(value_name = "NAME[@REVISION]")]
+        name: ModelName,
+    },
+    /// Remove a model from Marcato's own folder, without asking: it can be pulled again
+    #[command(
+        after_help = "Examples:\n  marcato model remove msmarco-MiniLM-L6-v3             all of its revisions\n  \
+                      marcato model remove msmarco-MiniLM-L6-v3@v1.0        one"
+    )]
+    Remove {
+        /// A model's name; all of its revisions go if none is given
+        #[arg(value_name = "NAME[@REVISION]")]
+        name: ModelName,
+    },
+    /// Make an artifact with s8 weights of a model, and measure its drift
     #[command(after_help = "Example:\n  marcato model quantize ./all-MiniLM-L6-v2 --output all-MiniLM-L6-v2.marcato")]
     Quantize {
-        /// The model's directory
-        directory: PathBuf,
+        /// The model's name or directory
+        #[arg(value_name = "NAME_OR_DIR")]
+        model: PathBuf,
         /// The artifact to write
         #[arg(short, long)]
         output: PathBuf,
-        /// What the artifact calls itself; the directory's name if left out
+        /// What the artifact calls itself; the model's name if left out
         #[arg(long)]
         name: Option<String>,
     },
 }
 
+const PULL_HELP: &str = "The model is pinned to the commit that the revision means now, every file is verified, and a
+download that broke off goes on where it was. A name without an organisation is tried as
+sentence-transformers/NAME and cross-encoder/NAME first.
+
+Environment:
+  MARCATO_HOME                 where Marcato keeps models (in the folder models)
+  HF_TOKEN, HF_TOKEN_PATH      for private and gated models; sent to the hub's own host only
+  HF_ENDPOINT                  another hub than https://huggingface.co
+  HF_HUB_OFFLINE               set to 1, nothing is asked
+  HTTPS_PROXY, NO_PROXY        as everywhere
+
+Examples:
+  marcato model pull sentence-transformers/msmarco-MiniLM-L6-v3
+  marcato model pull msmarco-distilbert-base-tas-b@main --json
+  marcato add notes.marcato ~/notes --model msmarco-MiniLM-L6-v3";
+
+const INFO_HELP: &str = "Examples:
+  marcato model info
+  marcato model info sentence-transformers/msmarco-MiniLM-L6-v3
+  marcato model info ./all-MiniLM-L6-v2 --json";
+
+const VERIFY_HELP: &str =
+    "A model that was pulled is compared with its list of sha256 sums (marcato.json), one in Hugging
+Face's cache with the hashes that its files are named by. The exit code is 1 if any file differs,
+is missing, or should not be there.
+
+Example:
+  marcato model verify msmarco-MiniLM-L6-v3";
+
 /// How texts are encoded.
 #[derive(clap::Args, Debug)]
 pub(crate) struct EncoderArgs {
-    /// A model's directory or artifact; the built-in model if left out
+    /// A model's name, directory or artifact; the built-in model, or the one that a collection was made with, if left out
     #[arg(long, value_name = "NAME_OR_DIR")]
     pub(crate) model: Option<String>,
     /// What to keep the model's weights in

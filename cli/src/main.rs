@@ -4,6 +4,7 @@
 
 mod args;
 mod cmd;
+mod hub;
 mod open;
 mod output;
 mod progress;

@@ -2,32 +2,35 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use marcato::{
-    BackendKind, BiEncoder, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, Precision, ScoreActivation,
+    BackendKind, BiEncoder, BiEncoderOptions, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, Precision,
+    ScoreActivation,
 };
 
 use crate::args::{ActivationArg, BackendArg, EncoderArgs, IndexArg, PrecisionArg, Score};
 use crate::progress;
 
 /// What `--model` may say for the model inside the program.
-const BUILTIN: &str = "built-in";
+pub(crate) const BUILTIN: &str = "built-in";
 
 /// The encoder that was asked for.
 pub(crate) fn encoder(args: &EncoderArgs) -> Result<BiEncoder> {
-    let mut options = BiEncoder::options().precision(precision(args.precision)).backend(backend(args.backend));
-    if let Some(threads) = args.threads {
-        options = options.threads(threads);
-    }
-    match args.model.as_deref() {
-        None | Some(BUILTIN) => Ok(options.builtin()?),
-        Some(path) if Path::new(path).exists() => {
-            options.open(path).with_context(|| format!("cannot use the model in {path}"))
-        }
-        Some(name) => bail!(
-            "no model \"{name}\": there is no such directory or artifact. Give the path of a sentence-transformers model \
-             directory, or leave --model out for the built-in one"
-        ),
+    load(args.model.as_deref(), options(args))
+}
+
+/// The bi-encoder in a directory, in an artifact, or of a name; the built-in one if there is nothing given.
+pub(crate) fn load(model: Option<&str>, options: BiEncoderOptions) -> Result<BiEncoder> {
+    let Some(model) = model.filter(|model| *model != BUILTIN) else { return Ok(options.builtin()?) };
+    options.open(model).with_context(|| format!("cannot use the model \"{model}\" (\"{BUILTIN}\" is the built-in one)"))
+}
+
+/// How it is to be loaded.
+pub(crate) fn options(args: &EncoderArgs) -> BiEncoderOptions {
+    let options = BiEncoder::options().precision(precision(args.precision)).backend(backend(args.backend));
+    match args.threads {
+        Some(threads) => options.threads(threads),
+        None => options,
     }
 }
 
@@ -51,14 +54,14 @@ pub(crate) fn cross_encoder(args: &Score) -> Result<CrossEncoder> {
     options.open(&args.model).with_context(|| format!("cannot use the model \"{}\"", args.model))
 }
 
-/// Options for a collection whose texts will be encoded. The default model is loaded no sooner than needed.
+/// Options for a collection whose texts will be encoded: with the model that was asked for, or else with the one that it
+/// was made with, which is loaded no sooner than needed.
 pub(crate) fn with_encoder(args: &EncoderArgs) -> Result<CollectionOptions> {
-    let is_default = args.model.is_none()
-        && args.precision == PrecisionArg::Auto
-        && args.backend == BackendArg::Cpu
-        && args.threads.is_none();
-    let options = Collection::options();
-    Ok(progress::on_open(if is_default { options } else { options.encoder(encoder(args)?) }))
+    let collection = Collection::options();
+    Ok(progress::on_open(match args.model {
+        Some(_) => collection.encoder(encoder(args)?),
+        None => collection.default_encoder(options(args)),
+    }))
 }
 
 /// Options for a collection of which texts are only read.

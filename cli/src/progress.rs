@@ -31,6 +31,11 @@ pub(crate) fn passages(total: u64) -> ProgressBar {
     bar(Some(total), "{msg} [{bar:40}] {pos}/{len} passages")
 }
 
+/// How much of a download is here.
+pub(crate) fn bytes(total: u64) -> ProgressBar {
+    bar(Some(total), "{msg} [{bar:40}] {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+}
+
 /// Shows what a collection does while it opens.
 pub(crate) fn on_open(options: CollectionOptions) -> CollectionOptions {
     let mut shown: Option<(Stage, ProgressBar)> = None;

@@ -3,6 +3,7 @@
 mod encoder;
 mod options;
 mod quantize;
+mod recall;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use encoder::Encoder;
 pub use options::BiEncoderOptions;
 pub use quantize::{Quantized, quantize};
+pub(crate) use recall::Recalled;
 
 use crate::embedding::Embedding;
 use crate::encoder::{Batch, Chain, Engine, Wanted, pool};
@@ -99,12 +101,15 @@ impl BiEncoder {
         Self::options().builtin()
     }
 
-    /// The model in `path`: a sentence-transformers directory, or an artifact made by `marcato model quantize`.
+    /// The model in a path, which is a sentence-transformers directory or an artifact made by `marcato model quantize`;
+    /// or if nothing is there, the model of that [name](crate::ModelName) on this machine, such as
+    /// `sentence-transformers/msmarco-MiniLM-L6-v3`. [`Models`](crate::Models) says where it is looked for. The network
+    /// is never asked: `marcato model pull NAME` does that.
     ///
     /// # Errors
     /// `NotFound`, `Io`, `Corrupt`, `Incompatible`, or `Model` for whatever is malformed or not supported, by name.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::options().open(path)
+    pub fn open(model: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(model)
     }
 
     /// Choices to make before opening.

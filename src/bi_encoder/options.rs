@@ -23,7 +23,7 @@ use crate::text::Tokenizer;
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct BiEncoderOptions {
-    engine: EngineOptions,
+    pub(super) engine: EngineOptions,
     similarity: Option<Similarity>,
 }
 
@@ -67,12 +67,12 @@ impl BiEncoderOptions {
         self.build(Model::from_static(marcato_builtin::ARTIFACT, "built-in")?)
     }
 
-    /// The model in `path`, a directory or an artifact.
+    /// The model in a path, a directory or an artifact, or the model of that name.
     ///
     /// # Errors
     /// As [`BiEncoder::open`]; `Misuse` for options that cannot be met.
-    pub fn open(self, path: impl AsRef<Path>) -> Result<BiEncoder> {
-        self.build(Model::open(path.as_ref())?)
+    pub fn open(self, model: impl AsRef<Path>) -> Result<BiEncoder> {
+        self.build(Model::open(model.as_ref())?)
     }
 
     pub(super) fn build(self, model: Model) -> Result<BiEncoder> {

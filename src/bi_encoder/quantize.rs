@@ -16,7 +16,7 @@ pub struct Quantized {
     pub drift: Drift,
 }
 
-/// Quantizes the model in `directory` to s8 weights and measures the drift over the passages in `samples`.
+/// Quantizes the model in `directory`, or of that name, to s8 weights and measures the drift over the passages in `samples`.
 ///
 /// `name` is what the artifact calls itself; the licence is taken from the model's card, its `README.md`.
 ///

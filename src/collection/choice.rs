@@ -1,49 +1,45 @@
 //! Which encoder a collection uses, loaded no sooner than a text has to be encoded.
 
-use std::sync::Arc;
-#[cfg(feature = "builtin")]
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-#[cfg(feature = "builtin")]
-use crate::bi_encoder::BiEncoder;
-use crate::bi_encoder::Encoder;
+use crate::bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, Recalled};
 use crate::error::{Error, Result};
 
 /// The encoder of a collection.
 #[derive(Clone)]
 pub(super) enum EncoderChoice {
-    /// The one inside the program; loading it takes longer than opening a collection.
-    #[cfg(feature = "builtin")]
-    Builtin(Arc<OnceLock<BiEncoder>>),
+    /// The caller named none; loading it takes longer than opening a collection.
+    Default(Arc<DefaultEncoder>),
     Given(Arc<dyn Encoder>),
     /// Passages and queries come with their embeddings, or nothing is encoded at all.
     Absent,
 }
 
-impl Default for EncoderChoice {
-    #[cfg(feature = "builtin")]
-    fn default() -> Self {
-        Self::Builtin(Arc::default())
-    }
+/// The built-in model for a new collection; for one that exists, the model that it was made with.
+#[derive(Default)]
+pub(super) struct DefaultEncoder {
+    options: BiEncoderOptions,
+    /// `None` is the built-in model.
+    recalled: Option<Recalled>,
+    loaded: OnceLock<BiEncoder>,
+}
 
-    #[cfg(not(feature = "builtin"))]
+impl Default for EncoderChoice {
     fn default() -> Self {
-        Self::Absent
+        Self::Default(Arc::default())
     }
 }
 
 impl EncoderChoice {
+    /// The default encoder, to be loaded with `options`.
+    pub(super) fn default_with(options: BiEncoderOptions) -> Self {
+        Self::Default(Arc::new(DefaultEncoder { options, ..DefaultEncoder::default() }))
+    }
+
     /// The encoder, loaded.
     pub(super) fn get(&self) -> Result<&dyn Encoder> {
         match self {
-            #[cfg(feature = "builtin")]
-            Self::Builtin(cell) => match cell.get() {
-                Some(encoder) => Ok(encoder),
-                None => {
-                    let loaded = BiEncoder::builtin()?;
-                    Ok(cell.get_or_init(|| loaded))
-                }
-            },
+            Self::Default(default) => default.get(),
             Self::Given(encoder) => Ok(encoder.as_ref()),
             Self::Absent => Err(Error::misuse(
                 "this collection was opened without an encoder: hand in embeddings, or open it with one",
@@ -51,18 +47,54 @@ impl EncoderChoice {
         }
     }
 
-    /// The encoder's fingerprint, without loading it; `None` if there is no encoder.
-    pub(super) fn fingerprint(&self) -> Result<Option<String>> {
-        match self {
-            #[cfg(feature = "builtin")]
-            Self::Builtin(_) => crate::bi_encoder::builtin_fingerprint().map(Some),
-            Self::Given(encoder) => Ok(Some(encoder.fingerprint().to_owned())),
-            Self::Absent => Ok(None),
-        }
-    }
-
     /// Whether the caller named it, as opposed to the default.
     pub(super) fn is_explicit(&self) -> bool {
         matches!(self, Self::Given(_))
+    }
+
+    /// The default encoder of a collection that was made with the model of that name and fingerprint.
+    pub(super) fn recall(default: &DefaultEncoder, name: &str, fingerprint: &str) -> Result<Self> {
+        let recalled = Some(Recalled::find(name, fingerprint)?);
+        Ok(Self::Default(Arc::new(DefaultEncoder {
+            options: default.options.clone(),
+            recalled,
+            loaded: OnceLock::new(),
+        })))
+    }
+}
+
+impl DefaultEncoder {
+    fn get(&self) -> Result<&dyn Encoder> {
+        match self.loaded.get() {
+            Some(encoder) => Ok(encoder),
+            None => {
+                let loaded = match &self.recalled {
+                    Some(recalled) => recalled.load(&self.options)?,
+                    None => self.builtin()?,
+                };
+                Ok(self.loaded.get_or_init(|| loaded))
+            }
+        }
+    }
+
+    #[cfg(feature = "builtin")]
+    fn builtin(&self) -> Result<BiEncoder> {
+        self.options.clone().builtin()
+    }
+
+    #[cfg(not(feature = "builtin"))]
+    fn builtin(&self) -> Result<BiEncoder> {
+        Err(Error::misuse("this build has no built-in model: name an encoder, or hand in embeddings"))
+    }
+
+    /// The fingerprint of the built-in model, without loading it; `None` where there is none.
+    #[cfg(feature = "builtin")]
+    pub(super) fn builtin_fingerprint() -> Result<Option<String>> {
+        crate::bi_encoder::builtin_fingerprint().map(Some)
+    }
+
+    #[cfg(not(feature = "builtin"))]
+    pub(super) fn builtin_fingerprint() -> Result<Option<String>> {
+        Ok(None)
     }
 }

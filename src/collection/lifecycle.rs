@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::choice::EncoderChoice;
+use super::choice::{DefaultEncoder, EncoderChoice};
 use super::options::{CollectionOptions, Index};
 use super::recover::{OpenReport, checkpoint, recover};
 use super::view::unwatched;
@@ -153,18 +153,34 @@ fn check_settings(options: &mut CollectionOptions, settings: &Settings, director
         options.encoder = EncoderChoice::Absent;
         return Ok(());
     }
-    let Some(fingerprint) = options.encoder.fingerprint()? else { return Ok(()) };
-    if fingerprint == settings.fingerprint {
-        return Ok(());
-    }
     let short = |fingerprint: &str| fingerprint.chars().take(12).collect::<String>();
-    incompatible(format!(
-        "{place} was made with the encoder \"{}\" ({}), not the one given ({}); open it with that encoder, or make a new \
-         collection and add the passages again",
-        settings.encoder,
-        short(&settings.fingerprint),
-        short(&fingerprint)
-    ))
+    let made = format!("{place} was made with the encoder \"{}\" ({})", settings.encoder, short(&settings.fingerprint));
+    match &options.encoder {
+        EncoderChoice::Absent => Ok(()),
+        EncoderChoice::Given(encoder) if encoder.fingerprint() == settings.fingerprint => Ok(()),
+        EncoderChoice::Given(encoder) => incompatible(format!(
+            "{made}, not the one given ({}); open it with that encoder, or make a new collection and add the passages again",
+            short(encoder.fingerprint())
+        )),
+        EncoderChoice::Default(_) if DefaultEncoder::builtin_fingerprint()?.as_ref() == Some(&settings.fingerprint) => {
+            Ok(())
+        }
+        EncoderChoice::Default(default) => {
+            match EncoderChoice::recall(default, &settings.encoder, &settings.fingerprint) {
+                Ok(recalled) => {
+                    options.encoder = recalled;
+                    Ok(())
+                }
+                // What an application or a directory calls its model is no name on the hub: nothing to look for.
+                Err(error) if error.kind() == ErrorKind::Misuse => incompatible(format!(
+                    "{made}; open it with that encoder, or make a new collection and add the passages again"
+                )),
+                Err(error) => {
+                    incompatible(format!("{made}, which was not found; {error}, or open it with that encoder"))
+                }
+            }
+        }
+    }
 }
 
 fn assemble(mut options: CollectionOptions, store: Store, directory: Option<&Path>) -> Result<Collection> {

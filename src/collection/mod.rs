@@ -77,10 +77,11 @@ struct Inner {
 }
 
 impl Collection {
-    /// Opens the collection in the directory `path`, with the built-in model.
+    /// Opens the collection in the directory `path`, with the model that it was made with: the built-in one, or one that
+    /// is found on this machine by its name ([`Models`](crate::Models)). It is loaded when a text has to be encoded.
     ///
     /// # Errors
-    /// `NotFound`; `Locked` if another process has it; `Incompatible` if it was made with another model; `Corrupt`.
+    /// `NotFound`; `Locked` if another process has it; `Incompatible` if that model was not found; `Corrupt`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::options().open(path)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::choice::EncoderChoice;
 use super::{Collection, lifecycle};
-use crate::bi_encoder::Encoder;
+use crate::bi_encoder::{BiEncoderOptions, Encoder};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::similarity::Similarity;
@@ -76,7 +76,7 @@ pub struct CollectionOptions {
 }
 
 impl CollectionOptions {
-    /// The encoder to use in place of the built-in model. A collection refuses another than the one it was made with.
+    /// The encoder to use in place of the default one. A collection refuses another than the one it was made with.
     pub fn encoder(self, encoder: impl Encoder + 'static) -> Self {
         self.shared_encoder(Arc::new(encoder))
     }
@@ -84,6 +84,13 @@ impl CollectionOptions {
     /// The same for an encoder that others use too.
     pub fn shared_encoder(mut self, encoder: Arc<dyn Encoder>) -> Self {
         self.encoder = EncoderChoice::Given(encoder);
+        self
+    }
+
+    /// How the default encoder is loaded: on how many threads, by which backend. A new collection's default is the
+    /// built-in model; that of one that exists is the model it was made with, if that is on this machine by its name.
+    pub fn default_encoder(mut self, options: BiEncoderOptions) -> Self {
+        self.encoder = EncoderChoice::default_with(options);
         self
     }
 

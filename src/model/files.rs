@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::artifact::{Artifact, Card};
 use super::blob::Blob;
+use super::locate::locate;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most bytes that a configuration file or tokenizer may have.
@@ -24,8 +25,9 @@ pub(super) enum Place {
 }
 
 impl ModelFiles {
-    /// A directory, or an artifact if `path` is a file.
+    /// A directory, or an artifact if `path` is a file; if nothing is there, the model of that name.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        let path = &locate(path)?;
         let metadata = std::fs::metadata(path).map_err(|source| Error::io("open the model", path, source))?;
         if metadata.is_dir() { Self::directory(path) } else { Self::artifact(Blob::read(path)?, path) }
     }

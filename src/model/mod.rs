@@ -13,6 +13,7 @@ mod fingerprint;
 mod head;
 mod keys;
 mod kind;
+mod locate;
 mod modules;
 mod names;
 mod quantize;
@@ -28,6 +29,7 @@ pub(crate) use blob::Blob;
 pub(crate) use config::{Activation, EncoderConfig};
 pub(crate) use head::{CLASSIFIER, DENSE, Head};
 pub use kind::ModelKind;
+pub use locate::{LocalModel, ModelName, ModelSource, Models};
 pub(crate) use modules::{Dense, Module, Pooling, PoolingMode, Prompts};
 pub(crate) use weights::Weights;
 
@@ -105,7 +107,7 @@ pub struct ScoreDrift {
 }
 
 impl Model {
-    /// Reads a Hugging Face directory, or an artifact if `path` is a file.
+    /// Reads a Hugging Face directory, or an artifact if `path` is a file; if nothing is there, the model of that name.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         Self::read(ModelFiles::open(path)?)
     }

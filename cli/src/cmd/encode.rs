@@ -3,7 +3,7 @@
 use std::io::stdin;
 
 use anyhow::{Context, Result, bail};
-use marcato::Encoder;
+use marcato::{BiEncoder, Encoder};
 use serde_json::{Value, json};
 
 use crate::args::{Encode, Kind};
@@ -15,17 +15,26 @@ use crate::read::lines::Lines;
 const AT_ONCE: usize = 1024;
 
 pub(crate) fn run(args: &Encode, output: &mut Output) -> Result<()> {
-    let encoder = open::encoder(&args.encoder)?;
+    let options = open::options(&args.encoder);
+    let options = match args.batch_tokens {
+        Some(tokens) => options.batch_tokens(tokens),
+        None => options,
+    };
+    let encoder = open::load(args.encoder.model.as_deref(), options)?;
+    if let Some(name) = &args.prompt {
+        // A prompt that is not there is told even if no text comes.
+        encoder.encode(&[], Some(name))?;
+    }
     let mut texts: Vec<String> = Vec::new();
     for line in Lines::new(stdin().lock()) {
         let (number, line) = line.context("cannot read standard input")?;
         texts.push(text(&line).with_context(|| format!("standard input:{number}"))?);
         if texts.len() == AT_ONCE {
-            encode(&encoder, args.kind, &texts, output)?;
+            encode(&encoder, args, &texts, output)?;
             texts.clear();
         }
     }
-    encode(&encoder, args.kind, &texts, output)
+    encode(&encoder, args, &texts, output)
 }
 
 fn text(line: &[u8]) -> Result<String> {
@@ -37,11 +46,12 @@ fn text(line: &[u8]) -> Result<String> {
     }
 }
 
-fn encode(encoder: &impl Encoder, kind: Kind, texts: &[String], output: &mut Output) -> Result<()> {
+fn encode(encoder: &BiEncoder, args: &Encode, texts: &[String], output: &mut Output) -> Result<()> {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let embeddings = match kind {
-        Kind::Query => encoder.encode_queries(&texts)?,
-        Kind::Passage => encoder.encode_passages(&texts)?,
+    let embeddings = match (&args.prompt, args.kind) {
+        (Some(name), _) => encoder.encode(&texts, Some(name))?,
+        (None, Kind::Query) => encoder.encode_queries(&texts)?,
+        (None, Kind::Passage) => encoder.encode_passages(&texts)?,
     };
     for embedding in embeddings {
         output.value(&json!({"embedding": embedding.to_vec()}))?;

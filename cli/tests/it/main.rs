@@ -4,6 +4,7 @@
 //! - `files`: every format that `add` reads
 //! - `score`: pairs of texts and cross-encoders
 //! - `refusals`: bad input, each with its message and exit code
+//! - `hub`: models by their names, and from a hub on loopback
 //! - `kill`: SIGKILL in the middle of `add`
 
 #![allow(
@@ -16,6 +17,7 @@
 
 mod files;
 mod forms;
+mod hub;
 #[cfg(unix)]
 mod kill;
 mod refusals;

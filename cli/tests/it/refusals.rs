@@ -20,6 +20,11 @@ fn usage_is_two() {
         &["encode", "--threads", "0"],
         &["encode", "--precision", "f64"],
         &["completions", "tcsh"],
+        &["model", "pull"],
+        &["model", "pull", "../../etc"],
+        &["model", "pull", "https://huggingface.co/a/b"],
+        &["model", "remove", "a/b@.."],
+        &["model", "info", "--similarity", "euclidean"],
     ] {
         place.run(arguments).failed(2, &["error"]);
     }
@@ -126,7 +131,9 @@ fn another_model_is_refused_with_the_remedy() {
     options.create(place.path("own")).unwrap().close().unwrap();
     place.write("a.jsonl", "{\"text\": \"x\"}");
     place.run(&["add", "own", "a.jsonl"]).failed(1, &["without an encoder"]);
-    place.run(&["add", "c", "a.jsonl", "--model", "nowhere"]).failed(1, &["no model \"nowhere\"", "built-in"]);
+    place
+        .run(&["add", "c", "a.jsonl", "--model", "nowhere"])
+        .failed(1, &["no model \"nowhere\"", "marcato model pull nowhere", "built-in"]);
     fs::create_dir_all(place.path("model")).unwrap();
     place.run(&["add", "c", "a.jsonl", "--model", "model"]).failed(1, &["config.json"]);
     place.run(&["encode", "--precision", "f32"]).failed(1, &["int8 weights only"]);

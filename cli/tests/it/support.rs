@@ -11,6 +11,22 @@ use tempfile::TempDir;
 /// A folder that is gone when the test ends.
 pub(crate) struct Place(TempDir);
 
+/// What a developer's environment may say of the hub and of the way to it.
+const FOREIGN: [&str; 12] = [
+    "ALL_PROXY",
+    "HF_ENDPOINT",
+    "HF_HUB_CACHE",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+    "HF_TOKEN",
+    "HF_TOKEN_PATH",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "HUGGINGFACE_HUB_CACHE",
+    "HUGGING_FACE_HUB_TOKEN",
+    "NO_PROXY",
+    "TRANSFORMERS_OFFLINE",
+];
+
 /// What a run of the command gave.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -35,16 +51,31 @@ impl Place {
         path
     }
 
-    /// The command, to run in this folder.
+    /// The command, to run in this folder, with models from here only.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_marcato"));
         command.args(arguments).current_dir(self.0.path());
+        for variable in FOREIGN {
+            command.env_remove(variable).env_remove(variable.to_lowercase());
+        }
+        command.env("MARCATO_HOME", self.path("home")).env("HF_HOME", self.path("hf")).env("HF_HUB_OFFLINE", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         Outcome::of(self.command(arguments).output().unwrap())
+    }
+
+    /// The same, with the hub at an address and other variables of the environment.
+    pub(crate) fn run_online(&self, hub: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        Outcome::of(self.online(hub, arguments).envs(variables.iter().copied()).output().unwrap())
+    }
+
+    pub(crate) fn online(&self, hub: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        command.env_remove("HF_HUB_OFFLINE").env("HF_ENDPOINT", hub);
+        command
     }
 
     /// The same with `input` on standard input.
@@ -61,7 +92,7 @@ impl Place {
 }
 
 impl Outcome {
-    fn of(output: std::process::Output) -> Self {
+    pub(crate) fn of(output: std::process::Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -12,6 +12,7 @@ mod artifact;
 mod files;
 mod fingerprint;
 pub(crate) mod fixture;
+mod locate;
 mod quantize;
 mod refusals;
 mod similarity;

@@ -1,30 +1,46 @@
-//! `marcato model`: what a model is, and artifacts.
+//! `marcato model`: getting models, what a model is, and artifacts.
+
+mod list;
+mod pull;
+mod remove;
+mod verify;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use marcato::{CrossEncoder, ModelKind};
+use marcato::{BiEncoder, CrossEncoder, ModelKind, Similarity};
 use serde_json::{Value, json};
 
 use super::demo;
-use crate::args::{BackendArg, EncoderArgs, Model, PrecisionArg};
+use crate::args::Model;
 use crate::open;
 use crate::output::Output;
 
 pub(crate) fn run(model: &Model, output: &mut Output) -> Result<()> {
     match model {
-        Model::Info { model } => info(model.clone(), output),
-        Model::Quantize { directory, output: path, name } => quantize(directory, path, name.as_deref(), output),
+        Model::Pull { name } => pull::run(name, output),
+        Model::List => list::run(output),
+        Model::Info { model, similarity } => info(model.as_deref(), *similarity, output),
+        Model::Verify { name } => verify::run(name, output),
+        Model::Remove { name } => remove::run(name, output),
+        Model::Quantize { model, output: path, name } => quantize(model, path, name.as_deref(), output),
     }
 }
 
-fn info(model: Option<String>, output: &mut Output) -> Result<()> {
-    if let Some(path) = model.as_deref().filter(|path| is_cross_encoder(Path::new(path))) {
+fn info(model: Option<&str>, similarity: Option<Similarity>, output: &mut Output) -> Result<()> {
+    if let Some(path) = model.filter(|path| is_cross_encoder(Path::new(path))) {
+        if similarity.is_some() {
+            bail!("{path} is a cross-encoder: it compares no embeddings, so --similarity has no meaning for it");
+        }
         return cross_encoder_info(path, output);
     }
-    let args = EncoderArgs { model, precision: PrecisionArg::Auto, backend: BackendArg::Cpu, threads: Some(1) };
-    let encoder = open::encoder(&args)?;
+    let options = BiEncoder::options().threads(1);
+    let options = match similarity {
+        Some(similarity) => options.similarity(similarity),
+        None => options,
+    };
+    let encoder = open::load(model, options)?;
     let info = encoder.info();
     let pairs = [
         ("kind", json!(ModelKind::BiEncoder.name())),
@@ -37,6 +53,7 @@ fn info(model: Option<String>, output: &mut Output) -> Result<()> {
         ("normalized", json!(info.normalized)),
         ("similarity", json!(info.similarity.name())),
         ("max_tokens", json!(info.max_tokens)),
+        ("prompts", json!(info.prompts)),
         ("precision", json!(info.precision.name())),
         ("drift", json!(info.drift)),
         ("licence", json!(info.licence)),
@@ -78,24 +95,29 @@ fn print(pairs: &[(&str, Value)], output: &mut Output) -> Result<()> {
     }
     for (key, value) in pairs {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if value != "null" {
+        if value != "null" && value != "{}" {
             output.line(format!("{key:<13} {value}"))?;
         }
     }
     Ok(())
 }
 
-fn quantize(directory: &Path, path: &Path, name: Option<&str>, output: &mut Output) -> Result<()> {
-    let folder = directory.file_name().map(|name| name.to_string_lossy().into_owned());
-    let Some(name) = name.map(str::to_owned).or(folder) else {
+/// What an artifact is called if nobody says: after its directory, or as its model is called without the organisation.
+fn default_name(model: &Path) -> Option<String> {
+    let name = model.file_name()?.to_str()?;
+    Some(if model.exists() { name } else { name.split('@').next()? }.to_owned())
+}
+
+fn quantize(model: &Path, path: &Path, name: Option<&str>, output: &mut Output) -> Result<()> {
+    let Some(name) = name.map(str::to_owned).or_else(|| default_name(model)) else {
         bail!("give the artifact a --name");
     };
-    if is_cross_encoder(directory) {
-        return quantize_cross_encoder(directory, path, &name, output);
+    if is_cross_encoder(model) {
+        return quantize_cross_encoder(model, path, &name, output);
     }
     let samples = demo::texts()?;
     let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
-    let quantized = marcato::quantize(directory, &name, &samples)?;
+    let quantized = marcato::quantize(model, &name, &samples)?;
     fs::write(path, &quantized.artifact).with_context(|| format!("cannot write {}", path.display()))?;
     let (bytes, drift) = (quantized.artifact.len(), quantized.drift);
     if output.json {
