@@ -33,7 +33,9 @@ mod store;
 mod text;
 
 pub use bi_encoder::{BackendKind, BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
-pub use collection::{Collection, CollectionOptions, CollectionStats, Hit, Index, OpenReport, Query, Written};
+pub use collection::{
+    Collection, CollectionOptions, CollectionStats, Hit, Index, Ingest, Ingested, OpenReport, Query, Written,
+};
 pub use embedding::Embedding;
 pub use error::{Error, ErrorKind, Result};
 pub use model::{Drift, Precision};

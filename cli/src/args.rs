@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Turn texts into embeddings: JSONL {"text"} in, JSONL {"embedding"} out, in the same order
     #[command(after_help = ENCODE_HELP)]
     Encode(Encode),
+    /// Measure how fast a model is on this machine
+    #[command(after_help = BENCH_HELP)]
+    Bench(Bench),
     /// Look at models, and make artifacts of them
     #[command(subcommand)]
     Model(Model),
@@ -82,6 +85,15 @@ const QUERY_HELP: &str = "Examples:
 const ENCODE_HELP: &str = "Examples:
   echo '{\"text\": \"hello\"}' | marcato encode
   marcato encode --kind query --model ./all-MiniLM-L6-v2 < queries.jsonl > embeddings.jsonl";
+
+const BENCH_HELP: &str =
+    "After a warm-up everything is measured several times: passages and tokens per second, how long a query takes,
+how long the model took to load, and the most memory that the process had.
+
+Examples:
+  marcato bench
+  marcato bench --model ./all-MiniLM-L6-v2 --precision f32 --threads 2
+  marcato bench --passages corpus.jsonl --queries queries.jsonl --limit 1024 --json";
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Add {
@@ -162,6 +174,24 @@ pub(crate) struct Encode {
     /// Which of the model's prompts goes in front
     #[arg(long, value_enum, default_value_t = Kind::Passage)]
     pub(crate) kind: Kind,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Bench {
+    /// Passages to encode, in a file or folder that `add` reads; the demo's if left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passages: Option<PathBuf>,
+    /// Queries to encode one by one, likewise
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Take no more than so many of each
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) limit: Option<usize>,
+    /// How many times everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub(crate) rounds: usize,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
 }
 
 #[derive(Subcommand, Debug)]

@@ -113,6 +113,21 @@ impl BiEncoder {
     pub fn info(&self) -> &ModelInfo {
         &self.0.info
     }
+
+    /// How many tokens of `text` reach its embedding when it is encoded as a passage, special ones and the model's
+    /// prompt included: [`max_tokens`](ModelInfo::max_tokens) at most.
+    ///
+    /// # Errors
+    /// `Model` if the tokenizer refuses the text.
+    pub fn count_tokens(&self, text: &str) -> Result<usize> {
+        Ok(self.0.tokenize(text, &self.0.prompts.passage)?.ids.len())
+    }
+
+    /// The vector instructions that it runs on, such as `avx512-vnni`: the best that this machine has for the model's
+    /// precision.
+    pub fn instruction_set(&self) -> &'static str {
+        self.0.backend.instruction_set()
+    }
 }
 
 impl Encoder for BiEncoder {
@@ -154,14 +169,7 @@ pub(crate) fn builtin_fingerprint() -> Result<String> {
 impl Inner {
     fn encode(&self, texts: &[&str], prompt: &str) -> Result<Vec<Embedding>> {
         self.threads.install(|| {
-            let tokenize = |text: &&str| {
-                if prompt.is_empty() {
-                    self.tokenizer.encode(text)
-                } else {
-                    self.tokenizer.encode(&format!("{prompt}{text}"))
-                }
-            };
-            let tokens = texts.par_iter().map(tokenize).collect::<Result<Vec<Tokens>>>()?;
+            let tokens = texts.par_iter().map(|text| self.tokenize(text, prompt)).collect::<Result<Vec<Tokens>>>()?;
             let batches = plan(&tokens, self.batch_tokens);
             let encoded = if self.backend.takes_batches_at_once() {
                 batches.par_iter().with_max_len(1).map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
@@ -172,6 +180,10 @@ impl Inner {
             placed.sort_by_key(|(place, _)| *place);
             Ok(placed.into_iter().map(|(_, embedding)| embedding).collect())
         })
+    }
+
+    fn tokenize(&self, text: &str, prompt: &str) -> Result<Tokens> {
+        if prompt.is_empty() { self.tokenizer.encode(text) } else { self.tokenizer.encode(&format!("{prompt}{text}")) }
     }
 
     fn run(&self, batch: &Batch) -> Result<Vec<(usize, Embedding)>> {

@@ -5,8 +5,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokenizers::TruncationParams;
+use tokenizers::models::bpe::BPE;
+use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+use tokenizers::{DecoderWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl, TruncationParams};
 
 use crate::error::{Error, Result};
 
@@ -33,9 +35,8 @@ pub(crate) struct Tokenizer {
 impl Tokenizer {
     /// `json` is the content of `tokenizer.json`; `vocabulary` the rows of the word table that its ids index.
     pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
-        let mut inner =
-            guarded("tokenizer.json makes the tokenizer crate panic", || tokenizers::Tokenizer::from_bytes(json))?
-                .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+        let mut inner = guarded("tokenizer.json makes the tokenizer crate panic", || parse(json))?
+            .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
         // What the file bakes in is that of its training run: all-MiniLM-L6-v2 has 128 where the model has 256.
         inner.with_padding(None);
         inner
@@ -98,6 +99,17 @@ impl Tokenizer {
             end = end.saturating_mul(8);
         }
     }
+}
+
+/// A tokenizer whose kind of model is known.
+type Known<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
+/// The tokenizer in `json`, which the crate reads three times over if it has to find out the kind of model. So it is
+/// asked for the usual kinds first: whatever is not exactly of one of them, it judges by itself.
+fn parse(json: &[u8]) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let word_piece = Known::<WordPiece>::from_bytes(json).map(Into::into);
+    let known = word_piece.or_else(|_| Known::<BPE>::from_bytes(json).map(Into::into));
+    known.or_else(|_| tokenizers::Tokenizer::from_bytes(json))
 }
 
 fn run(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Tokens> {

@@ -37,6 +37,11 @@ pub(crate) fn texts() -> Result<Vec<String>> {
     Ok(passages()?.iter().map(Passage::text_to_encode).collect())
 }
 
+/// The demo's questions.
+pub(crate) fn questions() -> Result<Vec<String>> {
+    Ok(entries(QUERIES)?.into_iter().map(|query| query.text).collect())
+}
+
 fn passages() -> Result<Vec<Passage>> {
     let passage = |entry: Entry| Passage::new(entry.text).id(entry.id).title(entry.title).field("field", entry.field);
     Ok(entries(CORPUS)?.into_iter().map(passage).collect())

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, stdin};
+use std::iter::once;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -94,9 +95,14 @@ pub(crate) fn total_bytes(sources: &[Source]) -> Option<u64> {
     sources.iter().map(size).sum()
 }
 
+/// The passages of all sources, in order; a source that cannot be opened is an error in its place.
+pub(crate) fn all<'a>(sources: &'a [Source], bar: &'a ProgressBar) -> impl Iterator<Item = Result<Item>> + 'a {
+    sources.iter().flat_map(move |source| source.passages(bar).unwrap_or_else(|error| Box::new(once(Err(error)))))
+}
+
 impl Source {
     /// The passages, in order. `bar` moves with the bytes read.
-    pub(crate) fn passages<'a>(&'a self, bar: &ProgressBar) -> Result<Box<dyn Iterator<Item = Result<Item>> + 'a>> {
+    fn passages<'a>(&'a self, bar: &ProgressBar) -> Result<Box<dyn Iterator<Item = Result<Item>> + 'a>> {
         let (path, format) = match self {
             Self::Stdin => {
                 let reader = BufReader::new(bar.wrap_read(stdin()));
