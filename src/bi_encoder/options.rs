@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{BiEncoder, Inner, ModelInfo};
 use crate::encoder::{Backend, CandleBackend, CpuBackend};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, Precision};
+use crate::model::{EncoderConfig, Model, Precision, Weights};
 use crate::similarity::Similarity;
 use crate::text::Tokenizer;
 
@@ -24,6 +24,15 @@ pub enum BackendKind {
     Cpu,
     /// `candle-transformers`, always in f32: the reference.
     Candle,
+}
+
+impl BackendKind {
+    fn load(self, config: &EncoderConfig, weights: &Weights) -> Result<Box<dyn Backend>> {
+        Ok(match self {
+            Self::Cpu => Box::new(CpuBackend::new(config, weights)?),
+            Self::Candle => Box::new(CandleBackend::new(config, weights)?),
+        })
+    }
 }
 
 /// Choices to make before opening a [`BiEncoder`].
@@ -115,13 +124,18 @@ impl BiEncoderOptions {
             Some(tokens) => tokens,
             None => BATCH_TOKENS,
         };
-        let (config, modules) = (&model.config, &model.modules);
-        let tokenizer =
-            Tokenizer::new(model.tokenizer.as_slice(), modules.max_tokens, modules.lowercase, config.vocabulary)?;
-        let backend: Box<dyn Backend> = match self.backend {
-            BackendKind::Cpu => Box::new(CpuBackend::new(config, &model.weights)?),
-            BackendKind::Candle => Box::new(CandleBackend::new(config, &model.weights)?),
-        };
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("marcato-encode-{index}"))
+            .build()
+            .map_err(|source| Error::new(ErrorKind::Io, "cannot start the encoder's threads").with_source(source))?;
+        let (config, modules, weights) = (&model.config, &model.modules, &model.weights);
+        let json = model.tokenizer.as_slice();
+        // Side by side: of the built-in model both take about as long.
+        let tokenizer = || Tokenizer::new(json, modules.max_tokens, modules.lowercase, config.vocabulary);
+        let backend = || self.backend.load(config, weights);
+        let (tokenizer, backend) = threads.install(|| rayon::join(tokenizer, backend));
+        let (tokenizer, backend) = (tokenizer?, backend?);
         let info = ModelInfo {
             name: model.name.clone(),
             architecture: config.architecture.name().to_owned(),
@@ -137,11 +151,6 @@ impl BiEncoderOptions {
             licence: model.licence.clone(),
             fingerprint: model.fingerprint(),
         };
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("marcato-encode-{index}"))
-            .build()
-            .map_err(|source| Error::new(ErrorKind::Io, "cannot start the encoder's threads").with_source(source))?;
         Ok(BiEncoder(Arc::new(Inner {
             info,
             tokenizer,
