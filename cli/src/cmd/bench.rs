@@ -8,11 +8,11 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use marcato::{BiEncoder, Encoder, Passage};
+use marcato::{BiEncoder, CrossEncoder, Encoder, Passage};
 use serde::Serialize;
 
 use super::demo;
-use crate::args::Bench;
+use crate::args::{Bench, Score};
 use crate::output::Output;
 use crate::read::{self, Item};
 use crate::{open, progress};
@@ -20,7 +20,7 @@ use crate::{open, progress};
 /// Texts that are encoded before anything is timed: caches fill, and buffers reach their size.
 const WARM_UP: usize = 64;
 
-/// What was measured. What a kind of model cannot do is left out.
+/// What was measured.
 #[derive(Serialize)]
 struct Measured {
     model: String,
@@ -29,15 +29,27 @@ struct Measured {
     threads: usize,
     rounds: usize,
     load_milliseconds: f64,
-    passages: usize,
-    tokens: usize,
-    passages_per_second: Spread,
-    tokens_per_second: Spread,
-    queries: usize,
-    query_milliseconds: Percentiles,
+    #[serde(flatten)]
+    figures: Figures,
     /// The most memory that the process has had; where the system tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_bytes: Option<u64>,
+}
+
+/// What a model is good for, by its kind.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Figures {
+    BiEncoder {
+        passages: usize,
+        tokens: usize,
+        passages_per_second: Spread,
+        tokens_per_second: Spread,
+        queries: usize,
+        query_milliseconds: Percentiles,
+    },
+    /// A round is the passages with one of the queries.
+    CrossEncoder { pairs: usize, pairs_per_second: Spread, rank_milliseconds: Percentiles },
 }
 
 /// A figure over several rounds.
@@ -57,14 +69,40 @@ struct Percentiles {
 pub(crate) fn run(args: &Bench, output: &mut Output) -> Result<()> {
     let passages = texts(args.passages.as_deref(), args.limit, demo::texts)?;
     let queries = texts(args.queries.as_deref(), args.limit, demo::questions)?;
+    let passages: Vec<&str> = passages.iter().map(String::as_str).collect();
+    let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
     let started = Instant::now();
-    let encoder = open::encoder(&args.encoder)?;
-    let load_milliseconds = milliseconds(started);
-    let measured = bi_encoder(args, &encoder, load_milliseconds, &passages, &queries)?;
+    let measured = if open::is_cross_encoder(&args.encoder) {
+        let encoder = open::cross_encoder(&Score::from(&args.encoder))?;
+        let load_milliseconds = milliseconds(started);
+        let (info, figures) = (encoder.info(), cross_encoder(&encoder, &passages, &queries, args.rounds)?);
+        let (model, precision) = (info.name.clone(), info.precision.name());
+        measured(args, model, precision, encoder.instruction_set(), load_milliseconds, figures)
+    } else {
+        let encoder = open::encoder(&args.encoder)?;
+        let load_milliseconds = milliseconds(started);
+        let (info, figures) = (encoder.info(), bi_encoder(&encoder, &passages, &queries, args.rounds)?);
+        let (model, precision) = (info.name.clone(), info.precision.name());
+        measured(args, model, precision, encoder.instruction_set(), load_milliseconds, figures)
+    };
     if output.json {
         return output.value(&measured);
     }
     output.line(measured.to_string().trim_end())
+}
+
+fn measured(
+    args: &Bench,
+    model: String,
+    precision: &'static str,
+    instruction_set: &'static str,
+    load_milliseconds: f64,
+    figures: Figures,
+) -> Measured {
+    let threads = args.encoder.threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
+    let rounds = args.rounds;
+    let peak_memory_bytes = peak_memory();
+    Measured { model, precision, instruction_set, threads, rounds, load_milliseconds, figures, peak_memory_bytes }
 }
 
 /// The texts of `path`, as an encoder sees them, or those that come with the program.
@@ -85,50 +123,64 @@ fn texts(path: Option<&Path>, limit: Option<usize>, own: fn() -> Result<Vec<Stri
     Ok(texts)
 }
 
-fn bi_encoder(
-    args: &Bench,
-    encoder: &BiEncoder,
-    load_milliseconds: f64,
-    passages: &[String],
-    queries: &[String],
-) -> Result<Measured> {
-    let passages: Vec<&str> = passages.iter().map(String::as_str).collect();
+fn bi_encoder(encoder: &BiEncoder, passages: &[&str], queries: &[&str], rounds: usize) -> Result<Figures> {
     let tokens = passages.iter().map(|text| encoder.count_tokens(text)).sum::<marcato::Result<usize>>()?;
-    let bar = progress::rounds(args.rounds as u64);
-    bar.set_message("Measuring");
-    encoder.encode_passages(passages.get(..WARM_UP).unwrap_or(&passages))?;
+    encoder.encode_passages(passages.get(..WARM_UP).unwrap_or(passages))?;
     for query in queries.iter().take(WARM_UP) {
         encoder.encode_queries(&[query])?;
     }
     let (mut seconds, mut latencies) = (Vec::new(), Vec::new());
-    for _ in 0..args.rounds {
+    each_round(rounds, |_| {
         let started = Instant::now();
-        encoder.encode_passages(&passages)?;
+        encoder.encode_passages(passages)?;
         seconds.push(started.elapsed().as_secs_f64());
         for query in queries {
             let started = Instant::now();
             encoder.encode_queries(&[query])?;
             latencies.push(milliseconds(started));
         }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let info = encoder.info();
-    Ok(Measured {
-        model: info.name.clone(),
-        precision: info.precision.name(),
-        instruction_set: encoder.instruction_set(),
-        threads: args.encoder.threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get)),
-        rounds: args.rounds,
-        load_milliseconds,
+        Ok(())
+    })?;
+    Ok(Figures::BiEncoder {
         passages: passages.len(),
         tokens,
         passages_per_second: Spread::of_rates(passages.len(), &seconds),
         tokens_per_second: Spread::of_rates(tokens, &seconds),
         queries: queries.len(),
         query_milliseconds: Percentiles::of(latencies),
-        peak_memory_bytes: peak_memory(),
     })
+}
+
+fn cross_encoder(encoder: &CrossEncoder, passages: &[&str], queries: &[&str], rounds: usize) -> Result<Figures> {
+    let pairs = |round: usize| -> Vec<(&str, &str)> {
+        let query = queries.iter().cycle().nth(round).copied().unwrap_or_default();
+        passages.iter().map(|passage| (query, *passage)).collect()
+    };
+    encoder.score_labels(pairs(0).get(..WARM_UP).unwrap_or(&pairs(0)))?;
+    let mut seconds = Vec::new();
+    each_round(rounds, |round| {
+        let pairs = pairs(round);
+        let started = Instant::now();
+        encoder.score_labels(&pairs)?;
+        seconds.push(started.elapsed().as_secs_f64());
+        Ok(())
+    })?;
+    Ok(Figures::CrossEncoder {
+        pairs: passages.len(),
+        pairs_per_second: Spread::of_rates(passages.len(), &seconds),
+        rank_milliseconds: Percentiles::of(seconds.iter().map(|seconds| seconds * 1e3).collect()),
+    })
+}
+
+fn each_round(rounds: usize, mut round: impl FnMut(usize) -> Result<()>) -> Result<()> {
+    let bar = progress::rounds(rounds as u64);
+    bar.set_message("Measuring");
+    for number in 0..rounds {
+        round(number)?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
 }
 
 fn milliseconds(since: Instant) -> f64 {
@@ -169,18 +221,37 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rounds, passages, tokens, queries, .. } = self;
-        let rate = |spread: &Spread| format!("{:.0}/s ({:.0} to {:.0})", spread.median, spread.min, spread.max);
-        let Percentiles { p50, p99 } = self.query_milliseconds;
+        let rounds = self.rounds;
         writeln!(f, "{}: {}, {}, {} threads", self.model, self.precision, self.instruction_set, self.threads)?;
         writeln!(f, "  load      {:.1} ms", self.load_milliseconds)?;
-        writeln!(f, "  passages  {}, median of {rounds} rounds of {passages}", rate(&self.passages_per_second))?;
-        writeln!(f, "  tokens    {}, {tokens} in a round", rate(&self.tokens_per_second))?;
-        writeln!(f, "  query     {p50:.2} ms p50, {p99:.2} ms p99, {rounds} rounds of {queries}")?;
+        match &self.figures {
+            Figures::BiEncoder {
+                passages,
+                tokens,
+                passages_per_second,
+                tokens_per_second,
+                queries,
+                query_milliseconds: Percentiles { p50, p99 },
+            } => {
+                writeln!(f, "  passages  {passages_per_second}, median of {rounds} rounds of {passages}")?;
+                writeln!(f, "  tokens    {tokens_per_second}, {tokens} in a round")?;
+                writeln!(f, "  query     {p50:.2} ms p50, {p99:.2} ms p99, {rounds} rounds of {queries}")?;
+            }
+            Figures::CrossEncoder { pairs, pairs_per_second, rank_milliseconds: Percentiles { p50, .. } } => {
+                writeln!(f, "  pairs     {pairs_per_second}, median of {rounds} rounds of {pairs}")?;
+                writeln!(f, "  query     {p50:.1} ms to rank {pairs} passages")?;
+            }
+        }
         if let Some(bytes) = self.peak_memory_bytes {
             writeln!(f, "  memory    {} at its peak", indicatif::HumanBytes(bytes))?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0}/s ({:.0} to {:.0})", self.median, self.min, self.max)
     }
 }
 
