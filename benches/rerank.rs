@@ -92,7 +92,7 @@ impl Shape {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) / 8.0
                 };
-                let bytes = (0..shape.iter().product()).flat_map(|_| number().to_le_bytes()).collect();
+                let bytes = (0..shape.iter().product::<usize>()).flat_map(|_| number().to_le_bytes()).collect();
                 (name, (shape, bytes))
             })
             .collect();

@@ -119,7 +119,7 @@ pub(crate) struct Add {
     #[arg(long)]
     pub(crate) skip_invalid: bool,
     /// Passages that become durable together
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) batch: u32,
     /// How a new collection searches
     #[arg(long, value_enum, default_value_t = IndexArg::Auto)]

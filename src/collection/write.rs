@@ -21,7 +21,7 @@ use crate::similarity::Similarity;
 use crate::store::{self, Batch, NewPassage};
 
 /// Texts that go to the encoder at once, between two reports of progress.
-const ENCODE_AT_ONCE: usize = 256;
+const ENCODE_AT_ONCE: usize = 512;
 
 /// Rows that enter a view under one lock: about 6 ms of a graph's time, for which queries wait.
 const INSERT_AT_ONCE: usize = 16;
