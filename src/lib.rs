@@ -36,7 +36,9 @@ mod text;
 pub mod util;
 
 pub use bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
-pub use collection::{Collection, CollectionOptions, CollectionStats, Hit, Index, OpenReport, Query, Written};
+pub use collection::{
+    Collection, CollectionOptions, CollectionStats, Hit, Index, Ingest, Ingested, OpenReport, Query, Written,
+};
 pub use cross_encoder::{
     CrossEncoder, CrossEncoderInfo, CrossEncoderOptions, QuantizedCrossEncoder, Ranked, ScoreActivation,
 };

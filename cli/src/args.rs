@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Turn texts into embeddings: JSONL {"text"} in, JSONL {"embedding"} out, in the same order
     #[command(after_help = ENCODE_HELP)]
     Encode(Encode),
+    /// Measure how fast a model is on this machine
+    #[command(after_help = BENCH_HELP)]
+    Bench(Bench),
     /// Score pairs with a cross-encoder: JSONL {"query", "passage"} in, JSONL {"score"} out, in the same order
     #[command(after_help = SCORE_HELP)]
     Score(Score),
@@ -88,6 +91,16 @@ const ENCODE_HELP: &str = "Examples:
   marcato encode --kind query --model ./all-MiniLM-L6-v2 < queries.jsonl > embeddings.jsonl
   marcato encode --model sentence-transformers/msmarco-MiniLM-L6-v3 < texts.jsonl";
 
+const BENCH_HELP: &str =
+    "After a warm-up everything is measured several times: passages and tokens per second and how long a query takes, or
+pairs per second if the model is a cross-encoder; then how long the model took to load, and the most memory that the
+process had.
+
+Examples:
+  marcato bench
+  marcato bench --model ./all-MiniLM-L6-v2 --precision f32 --threads 2
+  marcato bench --passages corpus.jsonl --queries queries.jsonl --limit 1024 --json";
+
 const SCORE_HELP: &str = "The score is a number, or a list of them if the model has several labels.
 
 Examples:
@@ -108,7 +121,7 @@ pub(crate) struct Add {
     #[arg(long)]
     pub(crate) skip_invalid: bool,
     /// Passages that become durable together
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) batch: u32,
     /// How a new collection searches
     #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
@@ -180,6 +193,24 @@ pub(crate) struct Encode {
     /// Tokens that one thread takes at once: changes speed and memory, never an embedding
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) batch_tokens: Option<usize>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Bench {
+    /// Passages to encode, in a file or folder that `add` reads; the demo's if left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passages: Option<PathBuf>,
+    /// Queries to encode one by one, likewise
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Take no more than so many of each
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) limit: Option<usize>,
+    /// How many times everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub(crate) rounds: usize,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -291,7 +322,7 @@ Example:
   marcato model verify msmarco-MiniLM-L6-v3";
 
 /// How texts are encoded.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct EncoderArgs {
     /// A model's name, directory or artifact; the built-in model, or the one that a collection was made with, if left out
     #[arg(long, value_name = "NAME_OR_DIR")]
@@ -305,6 +336,22 @@ pub(crate) struct EncoderArgs {
     /// Threads that encode; all cores if left out
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) threads: Option<usize>,
+}
+
+impl From<&EncoderArgs> for Score {
+    fn from(args: &EncoderArgs) -> Self {
+        let EncoderArgs { model, precision, backend, threads, .. } = args.clone();
+        let model = model.unwrap_or_default();
+        Self {
+            model,
+            activation: ActivationArg::Model,
+            max_length: None,
+            precision,
+            backend,
+            threads,
+            batch_tokens: None,
+        }
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

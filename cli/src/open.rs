@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use marcato::{
-    BackendKind, BiEncoder, BiEncoderOptions, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, Precision,
-    ScoreActivation,
+    BackendKind, BiEncoder, BiEncoderOptions, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, ModelKind,
+    Precision, ScoreActivation,
 };
 
 use crate::args::{ActivationArg, BackendArg, EncoderArgs, IndexArg, PrecisionArg, Score};
@@ -32,6 +32,12 @@ pub(crate) fn options(args: &EncoderArgs) -> BiEncoderOptions {
         Some(threads) => options.threads(threads),
         None => options,
     }
+}
+
+/// Whether the model that was asked for is a cross-encoder; if there is none, opening it says so.
+pub(crate) fn is_cross_encoder(args: &EncoderArgs) -> bool {
+    let kind = args.model.as_deref().map(ModelKind::of);
+    kind.is_some_and(|kind| kind.is_ok_and(|kind| kind == ModelKind::CrossEncoder))
 }
 
 /// The cross-encoder that was asked for.

@@ -36,6 +36,11 @@ pub(crate) fn bytes(total: u64) -> ProgressBar {
     bar(Some(total), "{msg} [{bar:40}] {bytes}/{total_bytes} {bytes_per_sec} {eta}")
 }
 
+/// How many rounds of a known number are done.
+pub(crate) fn rounds(total: u64) -> ProgressBar {
+    bar(Some(total), "{msg} [{bar:40}] {pos}/{len} rounds")
+}
+
 /// Shows what a collection does while it opens.
 pub(crate) fn on_open(options: CollectionOptions) -> CollectionOptions {
     let mut shown: Option<(Stage, ProgressBar)> = None;

@@ -23,7 +23,7 @@ use crate::encoder::{Batch, Chain, Engine, Wanted, pool};
 use crate::error::{Error, Result};
 use crate::model::{Drift, Pooling, Precision, Prompts};
 use crate::similarity::Similarity;
-use crate::text::Tokenizer;
+use crate::text::{Tokenizer, Tokens};
 
 /// A sentence-transformers bi-encoder, ready to run. Cheap to clone; `Send + Sync`; every call may run beside others.
 ///
@@ -131,6 +131,21 @@ impl BiEncoder {
     pub fn info(&self) -> &ModelInfo {
         &self.0.info
     }
+
+    /// How many tokens of `text` reach its embedding when it is encoded as a passage, special ones and the model's
+    /// prompt included: [`max_tokens`](ModelInfo::max_tokens) at most.
+    ///
+    /// # Errors
+    /// `Model` if the tokenizer refuses the text.
+    pub fn count_tokens(&self, text: &str) -> Result<usize> {
+        Ok(self.0.tokenize(text, &self.0.prompts.passage)?.ids.len())
+    }
+
+    /// The vector instructions that it runs on, such as `avx512-vnni`: the best that this machine has for the model's
+    /// precision.
+    pub fn instruction_set(&self) -> &'static str {
+        self.0.engine.instruction_set()
+    }
 }
 
 impl Encoder for BiEncoder {
@@ -177,13 +192,7 @@ impl Inner {
             _ if self.pooling.include_prompt => 0,
             prompt => self.tokenizer.prompt_tokens(prompt)?,
         };
-        let tokenize = |text: &&str| {
-            if prompt.is_empty() {
-                self.tokenizer.encode(text)
-            } else {
-                self.tokenizer.encode(&format!("{prompt}{text}"))
-            }
-        };
+        let tokenize = |text: &&str| self.tokenize(text, prompt);
         let wanted = if self.pooling.is_cls_alone(prompt_tokens) { Wanted::Cls } else { Wanted::All };
         self.engine.run(texts, tokenize, wanted, |batch, states| self.embed(batch, wanted, states, prompt_tokens))
     }
@@ -198,6 +207,10 @@ impl Inner {
                 Error::misuse(format!("model {} has no prompt \"{name}\"; it has: {all}", self.info.name))
             }),
         }
+    }
+
+    fn tokenize(&self, text: &str, prompt: &str) -> Result<Tokens> {
+        if prompt.is_empty() { self.tokenizer.encode(text) } else { self.tokenizer.encode(&format!("{prompt}{text}")) }
     }
 
     /// The embedding of each sequence of `batch` from its states.

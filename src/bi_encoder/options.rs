@@ -78,9 +78,9 @@ impl BiEncoderOptions {
     pub(super) fn build(self, model: Model) -> Result<BiEncoder> {
         model.kind().expect(ModelKind::BiEncoder, &model.name)?;
         let model = self.engine.precise(model)?;
-        let (config, modules) = (&model.config, &model.modules);
-        let tokenizer =
-            Tokenizer::new(model.tokenizer.as_slice(), modules.max_tokens, modules.lowercase, config.vocabulary)?;
+        let (config, modules, json) = (&model.config, &model.modules, model.tokenizer.as_slice());
+        let tokenizer = || Tokenizer::new(json, modules.max_tokens, modules.lowercase, config.vocabulary);
+        let (engine, tokenizer) = self.engine.engine_and(&model, tokenizer)?;
         let info = ModelInfo {
             name: model.name.clone(),
             architecture: config.architecture.name().to_owned(),
@@ -98,7 +98,6 @@ impl BiEncoderOptions {
             licence: model.licence.clone(),
             fingerprint: model.fingerprint(),
         };
-        let engine = self.engine.engine(&model)?;
         Ok(BiEncoder(Arc::new(Inner {
             info,
             tokenizer,

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use crate::bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, Recalled};
 use crate::error::{Error, Result};
 
@@ -22,6 +24,8 @@ pub(super) struct DefaultEncoder {
     /// `None` is the built-in model.
     recalled: Option<Recalled>,
     loaded: OnceLock<BiEncoder>,
+    /// Held while loading, for which others wait: loading it twice at once would take each of them longer.
+    loading: Mutex<()>,
 }
 
 impl Default for EncoderChoice {
@@ -47,6 +51,16 @@ impl EncoderChoice {
         }
     }
 
+    /// Begins to load the encoder on a thread of its own, if it is not loaded yet.
+    pub(super) fn preload(&self) {
+        if let Self::Default(default) = self {
+            let default = Arc::clone(default);
+            // Whoever needs the encoder meets the error, if there is one, or loads it if there was no thread.
+            let load = move || drop(default.get());
+            let _ = std::thread::Builder::new().name("marcato-load".to_owned()).spawn(load);
+        }
+    }
+
     /// Whether the caller named it, as opposed to the default.
     pub(super) fn is_explicit(&self) -> bool {
         matches!(self, Self::Given(_))
@@ -58,13 +72,17 @@ impl EncoderChoice {
         Ok(Self::Default(Arc::new(DefaultEncoder {
             options: default.options.clone(),
             recalled,
-            loaded: OnceLock::new(),
+            ..DefaultEncoder::default()
         })))
     }
 }
 
 impl DefaultEncoder {
     fn get(&self) -> Result<&dyn Encoder> {
+        if let Some(encoder) = self.loaded.get() {
+            return Ok(encoder);
+        }
+        let _loading = self.loading.lock();
         match self.loaded.get() {
             Some(encoder) => Ok(encoder),
             None => {

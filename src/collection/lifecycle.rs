@@ -75,6 +75,10 @@ pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: 
         })?
     };
     check_settings(&mut options, store.settings(), directory)?;
+    // Beside the views, which take longer to read than the store takes to open.
+    if options.preload {
+        options.encoder.preload();
+    }
     assemble(options, store, Some(directory))
 }
 

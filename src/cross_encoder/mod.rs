@@ -108,6 +108,12 @@ impl CrossEncoder {
         &self.0.info
     }
 
+    /// The vector instructions that it runs on, such as `avx512-vnni`: the best that this machine has for the model's
+    /// precision.
+    pub fn instruction_set(&self) -> &'static str {
+        self.0.engine.instruction_set()
+    }
+
     /// One score for each pair of query and passage, in order, from a model with one label.
     ///
     /// # Errors

@@ -56,6 +56,15 @@ impl EngineOptions {
 
     /// An engine for `model`, which must be [`precise`](Self::precise).
     pub(crate) fn engine(&self, model: &Model) -> Result<Engine> {
+        self.engine_and(model, || Ok(())).map(|(engine, ())| engine)
+    }
+
+    /// The same beside `other` work, such as loading the tokenizer, which takes about as long.
+    pub(crate) fn engine_and<T: Send>(
+        &self,
+        model: &Model,
+        other: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<(Engine, T)> {
         let threads = match self.threads {
             Some(0) => return Err(Error::misuse("an encoder needs at least one thread")),
             Some(threads) => threads,
@@ -66,20 +75,28 @@ impl EngineOptions {
             Some(tokens) => tokens,
             None => BATCH_TOKENS,
         };
-        let backend: Box<dyn Backend> = match self.backend {
-            BackendKind::Cpu => Box::new(CpuBackend::new(&model.config, &model.weights)?),
-            BackendKind::Candle => Box::new(CandleBackend::new(&model.config, &model.weights)?),
-        };
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("marcato-encode-{index}"))
             .build()
             .map_err(|source| Error::new(ErrorKind::Io, "cannot start the encoder's threads").with_source(source))?;
-        Ok(Engine { backend, batch_tokens, threads })
+        let (config, weights) = (&model.config, &model.weights);
+        let backend = || -> Result<Box<dyn Backend>> {
+            Ok(match self.backend {
+                BackendKind::Cpu => Box::new(CpuBackend::new(config, weights)?),
+                BackendKind::Candle => Box::new(CandleBackend::new(config, weights)?),
+            })
+        };
+        let (backend, other) = threads.install(|| rayon::join(backend, other));
+        Ok((Engine { backend: backend?, batch_tokens, threads }, other?))
     }
 }
 
 impl Engine {
+    pub(crate) fn instruction_set(&self) -> &'static str {
+        self.backend.instruction_set()
+    }
+
     /// One result for each of `texts`, in order. `finish` gets the states of a batch as [`Backend::forward`] gives them
     /// and makes one result of each of its sequences.
     pub(crate) fn run<S: Sync, T: Send>(

@@ -41,6 +41,9 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Whether several batches at once, a thread each, are faster than one after the other.
     fn takes_batches_at_once(&self) -> bool;
+
+    /// The vector instructions that it runs on.
+    fn instruction_set(&self) -> &'static str;
 }
 
 /// The kernel of an activation.

@@ -223,6 +223,14 @@ impl Tensor {
         }
     }
 
+    /// The same without borrowing the tensor.
+    pub(crate) fn as_s8_blob(&self) -> Option<(Blob, Vec<f32>)> {
+        match &self.data {
+            Data::S8 { values, scales } => Some((values.clone(), f32_from_le(scales.as_slice()).collect())),
+            _ => None,
+        }
+    }
+
     fn is_finite(&self) -> bool {
         match &self.data {
             Data::F32(bytes) | Data::S8 { scales: bytes, .. } => f32_from_le(bytes.as_slice()).all(f32::is_finite),

@@ -5,8 +5,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokenizers::models::bpe::BPE;
+use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
-use tokenizers::{Encoding, TruncationParams, truncate_encodings};
+use tokenizers::{
+    DecoderWrapper, Encoding, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl, TruncationParams,
+    truncate_encodings,
+};
 
 use crate::error::{Error, Result};
 
@@ -169,11 +174,21 @@ impl<'a> Side<'a> {
     }
 }
 
+/// A tokenizer whose kind of model is known.
+type Known<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
+/// The tokenizer in `json`, which the crate reads three times over if it has to find out the kind of model. So it is
+/// asked for the usual kinds first: whatever is not exactly of one of them, it judges by itself.
+fn parse(json: &[u8]) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let word_piece = Known::<WordPiece>::from_bytes(json).map(Into::into);
+    let known = word_piece.or_else(|_| Known::<BPE>::from_bytes(json).map(Into::into));
+    known.or_else(|_| tokenizers::Tokenizer::from_bytes(json))
+}
+
 /// The tokenizer in `json` with nothing of its limits, and all its ids within the word table.
 fn load(json: &[u8], lowercase: bool, vocabulary: usize) -> Result<tokenizers::Tokenizer> {
-    let mut inner =
-        guarded("tokenizer.json makes the tokenizer crate panic", || tokenizers::Tokenizer::from_bytes(json))?
-            .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+    let mut inner = guarded("tokenizer.json makes the tokenizer crate panic", || parse(json))?
+        .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
     // What the file bakes in is that of its training run: all-MiniLM-L6-v2 has 128 where the model has 256.
     inner.with_padding(None);
     inner.with_truncation(None).map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;

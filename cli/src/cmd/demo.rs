@@ -40,6 +40,11 @@ pub(crate) fn texts() -> Result<Vec<String>> {
     Ok(passages()?.iter().map(Passage::text_to_encode).collect())
 }
 
+/// The demo's questions.
+pub(crate) fn questions() -> Result<Vec<String>> {
+    Ok(entries(QUERIES)?.into_iter().map(|query| query.text).collect())
+}
+
 /// Each question of the demo with its answers and with passages from all over the corpus: the samples on which the drift
 /// of scores is measured.
 pub(crate) fn pairs() -> Result<Vec<(String, String)>> {

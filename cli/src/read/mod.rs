@@ -8,7 +8,7 @@ mod paragraphs;
 mod source;
 mod table;
 
-pub(crate) use source::{Source, sources, total_bytes};
+pub(crate) use source::{Source, all, sources, total_bytes};
 
 use marcato::Passage;
 
