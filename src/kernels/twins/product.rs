@@ -71,7 +71,7 @@ impl Case {
                         Then::Add => (sum + 0.5, 1e-7),
                         // The slope of a GELU is at most 1.13.
                         Then::Gelu => (gelu(sum), 3e-7),
-                        Then::GeluCoarse => (gelu(sum), 2e-5),
+                        Then::GeluCoarse => (gelu(sum), 2.3e-4),
                         Then::GeluTanh => (gelu_tanh(sum), 3e-7),
                         Then::Relu => (sum.max(0.0), 0.0),
                     };
@@ -177,7 +177,7 @@ fn activations_of_extremes() {
 #[test]
 fn activations_keep_their_promise() {
     for set in sets() {
-        for (then, bound) in [(Then::Gelu, 2.5e-7), (Then::GeluCoarse, 1.5e-5), (Then::GeluTanh, 2.5e-7)] {
+        for (then, bound) in [(Then::Gelu, 2.5e-7), (Then::GeluCoarse, 2.2e-4), (Then::GeluTanh, 2.5e-7)] {
             let xs: Vec<f32> = (-90_000..90_000).map(|at| at as f32 / 10_000.0).collect();
             let packed = PackedF32::new(set, 1, &[(&[1.0], &[0.0])]);
             let stride = packed.columns();
