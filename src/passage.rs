@@ -128,8 +128,9 @@ impl Passage {
         }
     }
 
-    /// Checks the documented limits, naming the passage by its id or else by `position` in its batch.
-    pub(crate) fn check(&self, position: usize) -> Result<()> {
+    /// Checks the documented limits, naming the passage by its id or else by `position` in its batch; gives the bytes of
+    /// all that it carries.
+    pub(crate) fn check(&self, position: usize) -> Result<usize> {
         let name = || match &self.id {
             Some(id) => format!("passage \"{}\"", id.0.chars().take(80).collect::<String>()),
             None => format!("passage {position} of the batch"),
@@ -165,7 +166,9 @@ impl Passage {
                 name()
             )));
         }
-        Ok(())
+        let id = self.id.as_ref().map_or(0, |id| id.0.len());
+        let embedding = self.embedding.as_ref().map_or(0, |embedding| size_of_val(&**embedding));
+        Ok(bytes + metadata + id + embedding)
     }
 
     /// The metadata as the store keeps it.

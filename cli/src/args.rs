@@ -50,6 +50,12 @@ pub(crate) enum Command {
     /// Turn texts into embeddings: JSONL {"text"} in, JSONL {"embedding"} out, in the same order
     #[command(after_help = ENCODE_HELP)]
     Encode(Encode),
+    /// Measure how fast a model is on this machine
+    #[command(after_help = BENCH_HELP)]
+    Bench(Bench),
+    /// Score pairs with a cross-encoder: JSONL {"query", "passage"} in, JSONL {"score"} out, in the same order
+    #[command(after_help = SCORE_HELP)]
+    Score(Score),
     /// Look at models, and make artifacts of them
     #[command(subcommand)]
     Model(Model),
@@ -83,6 +89,23 @@ const ENCODE_HELP: &str = "Examples:
   echo '{\"text\": \"hello\"}' | marcato encode
   marcato encode --kind query --model ./all-MiniLM-L6-v2 < queries.jsonl > embeddings.jsonl";
 
+const BENCH_HELP: &str =
+    "After a warm-up everything is measured several times: passages and tokens per second and how long a query takes, or
+pairs per second if the model is a cross-encoder; then how long the model took to load, and the most memory that the
+process had.
+
+Examples:
+  marcato bench
+  marcato bench --model ./all-MiniLM-L6-v2 --precision f32 --threads 2
+  marcato bench --passages corpus.jsonl --queries queries.jsonl --limit 1024 --json";
+
+const SCORE_HELP: &str = "The score is a number, or a list of them if the model has several labels.
+
+Examples:
+  marcato score --model ./ms-marco-MiniLM-L6-v2 < pairs.jsonl > scores.jsonl
+  echo '{\"query\": \"how big is London\", \"passage\": \"London has 9,787,426 inhabitants\"}' |
+    marcato score --model ./ms-marco-MiniLM-L6-v2 --activation sigmoid";
+
 #[derive(clap::Args, Debug)]
 pub(crate) struct Add {
     /// The collection's directory
@@ -96,7 +119,7 @@ pub(crate) struct Add {
     #[arg(long)]
     pub(crate) skip_invalid: bool,
     /// Passages that become durable together
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) batch: u32,
     /// How a new collection searches
     #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
@@ -164,6 +187,49 @@ pub(crate) struct Encode {
     pub(crate) kind: Kind,
 }
 
+#[derive(clap::Args, Debug)]
+pub(crate) struct Bench {
+    /// Passages to encode, in a file or folder that `add` reads; the demo's if left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passages: Option<PathBuf>,
+    /// Queries to encode one by one, likewise
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Take no more than so many of each
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) limit: Option<usize>,
+    /// How many times everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub(crate) rounds: usize,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Score {
+    /// The cross-encoder's directory or artifact
+    #[arg(long, value_name = "NAME_OR_DIR")]
+    pub(crate) model: String,
+    /// What turns the model's logits into scores
+    #[arg(long, value_enum, default_value_t = ActivationArg::Model)]
+    pub(crate) activation: ActivationArg,
+    /// Tokens of a pair that count; the model's own maximum if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) max_length: Option<usize>,
+    /// What to keep the model's weights in
+    #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
+    pub(crate) precision: PrecisionArg,
+    /// What runs the model
+    #[arg(long, value_enum, default_value_t = BackendArg::Cpu)]
+    pub(crate) backend: BackendArg,
+    /// Threads that encode; all cores if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) threads: Option<usize>,
+    /// Tokens that a thread takes at once; changes speed and memory, never a score
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) batch_tokens: Option<usize>,
+}
+
 #[derive(Subcommand, Debug)]
 pub(crate) enum Model {
     /// Say what a model is
@@ -187,7 +253,7 @@ pub(crate) enum Model {
 }
 
 /// How texts are encoded.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct EncoderArgs {
     /// A model's directory or artifact; the built-in model if left out
     #[arg(long, value_name = "NAME_OR_DIR")]
@@ -203,10 +269,36 @@ pub(crate) struct EncoderArgs {
     pub(crate) threads: Option<usize>,
 }
 
+impl From<&EncoderArgs> for Score {
+    fn from(args: &EncoderArgs) -> Self {
+        let EncoderArgs { model, precision, backend, threads, .. } = args.clone();
+        let model = model.unwrap_or_default();
+        Self {
+            model,
+            activation: ActivationArg::Model,
+            max_length: None,
+            precision,
+            backend,
+            threads,
+            batch_tokens: None,
+        }
+    }
+}
+
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Query,
     Passage,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActivationArg {
+    /// The logits themselves
+    Identity,
+    /// Between 0 and 1
+    Sigmoid,
+    /// What the model declares
+    Model,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use marcato::{BackendKind, BiEncoder, Collection, CollectionOptions, ErrorKind, Index, Precision};
+use marcato::{
+    BackendKind, BiEncoder, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, ModelKind, Precision,
+    ScoreActivation,
+};
 
-use crate::args::{BackendArg, EncoderArgs, IndexArg, PrecisionArg};
+use crate::args::{ActivationArg, BackendArg, EncoderArgs, IndexArg, PrecisionArg, Score};
 use crate::progress;
 
 /// What `--model` may say for the model inside the program.
@@ -27,6 +30,32 @@ pub(crate) fn encoder(args: &EncoderArgs) -> Result<BiEncoder> {
              directory, or leave --model out for the built-in one"
         ),
     }
+}
+
+/// Whether the model that was asked for is a cross-encoder; if there is none, opening it says so.
+pub(crate) fn is_cross_encoder(args: &EncoderArgs) -> bool {
+    let kind = args.model.as_deref().map(ModelKind::of);
+    kind.is_some_and(|kind| kind.is_ok_and(|kind| kind == ModelKind::CrossEncoder))
+}
+
+/// The cross-encoder that was asked for.
+pub(crate) fn cross_encoder(args: &Score) -> Result<CrossEncoder> {
+    let mut options = CrossEncoder::options().precision(precision(args.precision)).backend(backend(args.backend));
+    if let Some(threads) = args.threads {
+        options = options.threads(threads);
+    }
+    if let Some(tokens) = args.batch_tokens {
+        options = options.batch_tokens(tokens);
+    }
+    if let Some(max_length) = args.max_length {
+        options = options.max_length(max_length);
+    }
+    let options = match args.activation {
+        ActivationArg::Identity => options.activation(ScoreActivation::Identity),
+        ActivationArg::Sigmoid => options.activation(ScoreActivation::Sigmoid),
+        ActivationArg::Model => options,
+    };
+    options.open(&args.model).with_context(|| format!("cannot use the model \"{}\"", args.model))
 }
 
 /// Options for a collection whose texts will be encoded. The default model is loaded no sooner than needed.

@@ -11,14 +11,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 pub use encoder::Encoder;
-pub use options::{BackendKind, BiEncoderOptions};
+pub use options::BiEncoderOptions;
 pub use quantize::{Quantized, quantize};
 
 use crate::embedding::Embedding;
-use crate::encoder::{Backend, Batch, Wanted, normalize, plan, pool};
+use crate::encoder::{Batch, Engine, Wanted, normalize, pool};
 use crate::error::Result;
 use crate::model::{Drift, Pooling, Precision, Prompts};
 use crate::similarity::Similarity;
@@ -45,13 +43,10 @@ pub struct BiEncoder(Arc<Inner>);
 struct Inner {
     info: ModelInfo,
     tokenizer: Tokenizer,
-    backend: Box<dyn Backend>,
+    engine: Engine,
     pooling: Pooling,
     normalize: bool,
     prompts: Prompts,
-    batch_tokens: usize,
-    /// The encoder's own threads: the host's global pool is its own affair.
-    threads: rayon::ThreadPool,
 }
 
 /// What a model is.
@@ -113,6 +108,21 @@ impl BiEncoder {
     pub fn info(&self) -> &ModelInfo {
         &self.0.info
     }
+
+    /// How many tokens of `text` reach its embedding when it is encoded as a passage, special ones and the model's
+    /// prompt included: [`max_tokens`](ModelInfo::max_tokens) at most.
+    ///
+    /// # Errors
+    /// `Model` if the tokenizer refuses the text.
+    pub fn count_tokens(&self, text: &str) -> Result<usize> {
+        Ok(self.0.tokenize(text, &self.0.prompts.passage)?.ids.len())
+    }
+
+    /// The vector instructions that it runs on, such as `avx512-vnni`: the best that this machine has for the model's
+    /// precision.
+    pub fn instruction_set(&self) -> &'static str {
+        self.0.engine.instruction_set()
+    }
 }
 
 impl Encoder for BiEncoder {
@@ -153,36 +163,23 @@ pub(crate) fn builtin_fingerprint() -> Result<String> {
 
 impl Inner {
     fn encode(&self, texts: &[&str], prompt: &str) -> Result<Vec<Embedding>> {
-        self.threads.install(|| {
-            let tokenize = |text: &&str| {
-                if prompt.is_empty() {
-                    self.tokenizer.encode(text)
-                } else {
-                    self.tokenizer.encode(&format!("{prompt}{text}"))
-                }
-            };
-            let tokens = texts.par_iter().map(tokenize).collect::<Result<Vec<Tokens>>>()?;
-            let batches = plan(&tokens, self.batch_tokens);
-            let encoded = if self.backend.takes_batches_at_once() {
-                batches.par_iter().with_max_len(1).map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
-            } else {
-                batches.iter().map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
-            };
-            let mut placed: Vec<(usize, Embedding)> = encoded.into_iter().flatten().collect();
-            placed.sort_by_key(|(place, _)| *place);
-            Ok(placed.into_iter().map(|(_, embedding)| embedding).collect())
-        })
-    }
-
-    fn run(&self, batch: &Batch) -> Result<Vec<(usize, Embedding)>> {
+        let tokenize = |text: &&str| self.tokenize(text, prompt);
         let wanted = match self.pooling {
             Pooling::Cls => Wanted::Cls,
             Pooling::Mean => Wanted::All,
         };
-        let states = self.backend.forward(batch, wanted)?;
+        self.engine.run(texts, tokenize, wanted, |batch, states| self.embed(batch, wanted, states))
+    }
+
+    fn tokenize(&self, text: &str, prompt: &str) -> Result<Tokens> {
+        if prompt.is_empty() { self.tokenizer.encode(text) } else { self.tokenizer.encode(&format!("{prompt}{text}")) }
+    }
+
+    /// The embedding of each sequence of `batch` from its states.
+    fn embed(&self, batch: &Batch, wanted: Wanted, states: &[f32]) -> Result<Vec<Embedding>> {
         let width = self.info.dimension;
-        let mut rest = states.as_slice();
-        let embed = |(place, length): (&usize, &usize)| {
+        let mut rest = states;
+        let embed = |length: &usize| {
             let rows = if wanted == Wanted::Cls { 1 } else { *length };
             let (sequence, after) = rest.split_at_checked(rows * width).unwrap_or_default();
             rest = after;
@@ -190,9 +187,9 @@ impl Inner {
             if self.normalize {
                 normalize(&mut vector);
             }
-            Ok((*place, Embedding::new(vector)?))
+            Embedding::new(vector)
         };
-        batch.places.iter().zip(&batch.lengths).map(embed).collect()
+        batch.lengths.iter().map(embed).collect()
     }
 }
 

@@ -62,6 +62,9 @@ pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: 
         )
         .with_path(directory));
     }
+    if options.preload {
+        options.encoder.preload();
+    }
     let path = store_path(directory);
     let store = if read_only {
         Store::open_read_only(&path)?

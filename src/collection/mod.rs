@@ -2,6 +2,7 @@
 
 mod choice;
 mod hit;
+mod ingest;
 mod lifecycle;
 mod live;
 mod options;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 pub use hit::Hit;
+pub use ingest::{Ingest, Ingested};
 pub use options::{CollectionOptions, Index};
 pub use query::Query;
 pub use read::CollectionStats;

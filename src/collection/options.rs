@@ -72,6 +72,7 @@ pub struct CollectionOptions {
     pub(super) encoder: EncoderChoice,
     pub(super) embeddings: Option<(usize, Similarity)>,
     pub(super) index: Index,
+    pub(super) preload: bool,
     pub(super) on_progress: Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>,
 }
 
@@ -104,6 +105,13 @@ impl CollectionOptions {
     /// How a new collection searches; an existing one keeps what it was made with.
     pub fn index(mut self, index: Index) -> Self {
         self.index = index;
+        self
+    }
+
+    /// Loads the built-in model while the collection opens, and not when the first text has to be encoded: for programs
+    /// that open one to ask it a question at once.
+    pub fn preload(mut self) -> Self {
+        self.preload = true;
         self
     }
 

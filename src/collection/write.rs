@@ -21,7 +21,7 @@ use crate::similarity::Similarity;
 use crate::store::{self, Batch, NewPassage};
 
 /// Texts that go to the encoder at once, between two reports of progress.
-const ENCODE_AT_ONCE: usize = 256;
+const ENCODE_AT_ONCE: usize = 512;
 
 /// Rows that enter a view under one lock: about 6 ms of a graph's time, for which queries wait.
 const INSERT_AT_ONCE: usize = 16;
@@ -116,29 +116,21 @@ impl Collection {
         replace: bool,
         on_progress: OnProgress<'_>,
     ) -> Result<Written> {
-        let mut passages: Vec<Passage> = passages.into_iter().map(Into::into).collect();
+        let passages: Vec<Passage> = passages.into_iter().map(Into::into).collect();
         for (place, passage) in passages.iter().enumerate() {
             passage.check(place)?;
         }
-        let given: Vec<Option<PassageId>> = passages.iter().map(|passage| passage.id.clone()).collect();
-        drop_repeated(&mut passages, replace)?;
-        let embeddings = self.0.embed(&passages, on_progress)?;
-        let new = |(passage, embedding)| new_passage(passage, embedding);
-        let put = passages.iter().zip(&embeddings).map(new).collect::<Result<Vec<_>>>()?;
-
-        let mut tail = self.0.writing.lock();
-        let written = self.0.store.write(&Batch { put, replace, ..Batch::default() })?;
-        self.0.publish(&written, &embeddings, &mut tail)?;
-        drop(tail);
-
-        let repeated = given.len() - passages.len();
-        let added = written.ids.len() as u64 - written.replaced;
-        let updated = written.replaced + repeated as u64;
-        // Passages without an id are never dropped, so the ids made for them come in their order.
-        let mut made = passages.iter().zip(written.ids).filter(|(passage, _)| passage.id.is_none()).map(|(_, id)| id);
-        let ids = given.into_iter().filter_map(|id| id.or_else(|| made.next().map(PassageId::from))).collect();
-        Ok(Written { ids, added, updated })
+        self.0.commit(self.0.prepare(passages, replace, on_progress)?)
     }
+}
+
+/// A batch that has its embeddings: what is left is to write it.
+pub(super) struct Prepared {
+    passages: Vec<Passage>,
+    embeddings: Vec<Vec<f16>>,
+    /// The id of each passage that was handed in, those that others overtook included.
+    given: Vec<Option<PassageId>>,
+    replace: bool,
 }
 
 /// Leaves the last passage of each id; refuses repeated ids unless passages may replace each other.
@@ -171,6 +163,38 @@ fn new_passage<'a>(passage: &'a Passage, embedding: &'a Vec<f16>) -> Result<NewP
 }
 
 impl Inner {
+    /// Encodes passages that are within their limits. Holds no lock, and changes nothing.
+    pub(super) fn prepare(
+        &self,
+        mut passages: Vec<Passage>,
+        replace: bool,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Prepared> {
+        let given = passages.iter().map(|passage| passage.id.clone()).collect();
+        drop_repeated(&mut passages, replace)?;
+        let embeddings = self.embed(&passages, on_progress)?;
+        Ok(Prepared { passages, embeddings, given, replace })
+    }
+
+    /// Writes a batch: when it returns, all of it is durable and can be found.
+    pub(super) fn commit(&self, batch: Prepared) -> Result<Written> {
+        let Prepared { passages, embeddings, given, replace } = batch;
+        let new = |(passage, embedding)| new_passage(passage, embedding);
+        let put = passages.iter().zip(&embeddings).map(new).collect::<Result<Vec<_>>>()?;
+        let mut tail = self.writing.lock();
+        let written = self.store.write(&Batch { put, replace, ..Batch::default() })?;
+        self.publish(&written, &embeddings, &mut tail)?;
+        drop(tail);
+
+        let repeated = given.len() - passages.len();
+        let added = written.ids.len() as u64 - written.replaced;
+        let updated = written.replaced + repeated as u64;
+        // Passages without an id are never dropped, so the ids made for them come in their order.
+        let mut made = passages.iter().zip(written.ids).filter(|(passage, _)| passage.id.is_none()).map(|(_, id)| id);
+        let ids = given.into_iter().filter_map(|id| id.or_else(|| made.next().map(PassageId::from))).collect();
+        Ok(Written { ids, added, updated })
+    }
+
     /// The embeddings as the store keeps them: the passage's own, or the encoder's.
     fn embed(&self, passages: &[Passage], on_progress: OnProgress<'_>) -> Result<Vec<Vec<f16>>> {
         let mut embeddings: Vec<Vec<f16>> = Vec::with_capacity(passages.len());

@@ -70,6 +70,11 @@ impl Backend for CandleBackend {
     fn takes_batches_at_once(&self) -> bool {
         false
     }
+
+    /// Its own choice, which it does not tell.
+    fn instruction_set(&self) -> &'static str {
+        "candle"
+    }
 }
 
 impl CandleBackend {

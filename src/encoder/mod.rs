@@ -6,6 +6,8 @@
 mod batch;
 mod candle;
 mod cpu;
+mod engine;
+mod head;
 mod pooling;
 
 #[cfg(test)]
@@ -14,6 +16,9 @@ mod tests;
 pub(crate) use batch::{Batch, plan};
 pub(crate) use candle::CandleBackend;
 pub(crate) use cpu::CpuBackend;
+pub use engine::BackendKind;
+pub(crate) use engine::{Engine, EngineOptions};
+pub(crate) use head::Classifier;
 pub(crate) use pooling::{normalize, pool};
 
 use crate::error::Result;
@@ -34,4 +39,7 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Whether several batches at once, a thread each, are faster than one after the other.
     fn takes_batches_at_once(&self) -> bool;
+
+    /// The vector instructions that it runs on.
+    fn instruction_set(&self) -> &'static str;
 }

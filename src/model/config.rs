@@ -91,7 +91,7 @@ fn norm_eps(value: Option<Value>) -> Result<f64> {
     })
 }
 
-/// Keys that concern training, generation, bookkeeping, or heads that a bi-encoder does not run.
+/// Keys that concern training, generation, bookkeeping, or heads: those of a cross-encoder are read with its head.
 const WITHOUT_EFFECT: &[&str] = &[
     "_name_or_path",
     "_attn_implementation_autoset",
@@ -124,6 +124,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "pooler_type",
     "problem_type",
     "return_dict",
+    "sbert_ce_default_activation_function",
+    "sentence_transformers",
     "sep_token_id",
     "cls_token_id",
     "mask_token_id",

@@ -24,6 +24,12 @@ pub(super) enum Place {
 }
 
 impl ModelFiles {
+    /// A directory, or an artifact if `path` is a file.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let metadata = std::fs::metadata(path).map_err(|source| Error::io("open the model", path, source))?;
+        if metadata.is_dir() { Self::directory(path) } else { Self::artifact(Blob::read(path)?, path) }
+    }
+
     pub(super) fn directory(path: &Path) -> Result<Self> {
         let root = path.canonicalize().map_err(|source| Error::io("open the model", path, source))?;
         Ok(Self { place: Place::Directory(root), read: RefCell::default() })
@@ -101,6 +107,7 @@ impl ModelFiles {
                 name: directory_name(root),
                 licence: self.peek("README.md").ok().flatten().and_then(|readme| licence(readme.as_slice())),
                 drift: None,
+                score_drift: None,
                 fingerprint: None,
                 similarity: None,
             },

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::config::EncoderConfig;
 use super::files::ModelFiles;
+use super::head::Head;
 use super::keys::{Keys, parse_json};
 use crate::error::{Error, Result};
 use crate::similarity::Similarity;
@@ -52,6 +53,18 @@ impl Modules {
         let (max_tokens, lowercase) = parse_transformer(files, config)?;
         let (prompts, declared) = parse_sentence_transformers(files)?;
         Ok(Self { pooling, normalize, max_tokens, lowercase, prompts, declared })
+    }
+
+    /// What comes before the head of a cross-encoder: the state of the first token as it is.
+    pub(super) fn before(head: &Head) -> Self {
+        Self {
+            pooling: Pooling::Cls,
+            normalize: false,
+            max_tokens: head.max_tokens,
+            lowercase: head.lowercase,
+            prompts: Prompts::default(),
+            declared: None,
+        }
     }
 
     /// Declared, or implied by a final Normalize, or known from the model's name, or cosine.

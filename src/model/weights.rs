@@ -11,6 +11,7 @@ use super::artifact::SCALE_SUFFIX;
 use super::blob::Blob;
 use super::config::EncoderConfig;
 use super::files::{ModelFiles, Place};
+use super::head::Head;
 use super::keys::parse_json;
 use super::names::{Slot, slots};
 use super::quantize::{dequantize_rows, quantize_rows};
@@ -47,11 +48,12 @@ pub(super) struct Entry {
 }
 
 impl Weights {
-    pub(super) fn load(files: &ModelFiles, config: &EncoderConfig) -> Result<Self> {
+    pub(super) fn load(files: &ModelFiles, config: &EncoderConfig, head: Option<&Head>) -> Result<Self> {
         let mut entries = match &files.place {
             Place::Directory(root) => read_directory(root)?,
             Place::Artifact(artifact) => artifact.tensors(),
         };
+        let is_artifact = matches!(files.place, Place::Artifact(_));
         let prefix = config.architecture.prefix();
         // The prefix is detected from the names, not tried: a wrong guess would report the wrong tensor.
         let prefixed = !entries.contains_key("embeddings.word_embeddings.weight")
@@ -64,6 +66,18 @@ impl Weights {
             })?;
             let scales = entries.remove(&format!("{name}{SCALE_SUFFIX}"));
             tensors.insert(slot.name.clone(), Tensor::check(&slot, entry, scales)?);
+        }
+        let head_prefix = if prefixed { prefix } else { "" };
+        for (slot, theirs) in head.map(|head| head.slots(config, head_prefix)).unwrap_or_default() {
+            let name = if is_artifact { &slot.name } else { &theirs };
+            let entry = entries.remove(name).ok_or_else(|| {
+                Error::model(format!(
+                    "the weights of {} lack tensor \"{name}\", which the head of a {} cross-encoder needs",
+                    files.location().display(),
+                    config.architecture.name()
+                ))
+            })?;
+            tensors.insert(slot.name.clone(), Tensor::check(&slot, entry, None)?);
         }
         let left = entries.keys().map(|name| name.strip_prefix(prefix).unwrap_or(name));
         if let Some(name) = left.into_iter().find(|name| !config.architecture.is_unused(name)) {
@@ -174,6 +188,14 @@ impl Tensor {
     pub(crate) fn as_s8(&self) -> Option<(&[u8], Vec<f32>)> {
         match &self.data {
             Data::S8 { values, scales } => Some((values.as_slice(), f32_from_le(scales.as_slice()).collect())),
+            _ => None,
+        }
+    }
+
+    /// The same without borrowing the tensor.
+    pub(crate) fn as_s8_blob(&self) -> Option<(Blob, Vec<f32>)> {
+        match &self.data {
+            Data::S8 { values, scales } => Some((values.clone(), f32_from_le(scales.as_slice()).collect())),
             _ => None,
         }
     }

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod pair;
+
 use std::time::Instant;
 
 use proptest::prelude::*;

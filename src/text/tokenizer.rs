@@ -5,8 +5,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokenizers::TruncationParams;
+use tokenizers::models::bpe::BPE;
+use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+use tokenizers::{
+    DecoderWrapper, Encoding, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl, TruncationParams,
+    truncate_encodings,
+};
 
 use crate::error::{Error, Result};
 
@@ -33,43 +38,8 @@ pub(crate) struct Tokenizer {
 impl Tokenizer {
     /// `json` is the content of `tokenizer.json`; `vocabulary` the rows of the word table that its ids index.
     pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
-        let mut inner =
-            guarded("tokenizer.json makes the tokenizer crate panic", || tokenizers::Tokenizer::from_bytes(json))?
-                .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        // What the file bakes in is that of its training run: all-MiniLM-L6-v2 has 128 where the model has 256.
-        inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        if lowercase {
-            // In the tokenizer, as the reference does it, and not before: "[CLS]" in a text stays a special token.
-            let steps = [Some(NormalizerWrapper::from(Lowercase)), inner.get_normalizer().cloned()];
-            let normalizer = Sequence::new(steps.into_iter().flatten().collect());
-            inner
-                .with_normalizer(Some(normalizer))
-                .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        }
-        let beyond = |id: u32| usize::try_from(id).map_or(true, |id| id >= vocabulary);
-        let largest = inner.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
-        if let Some((token, id)) = largest
-            && beyond(id)
-        {
-            return Err(Error::model(format!(
-                "tokenizer.json gives token \"{token}\" the id {id}, but the model has {vocabulary} word embeddings"
-            )));
-        }
-        let special = run(&inner, "")?.ids;
-        // The template has ids of its own, which need not be in the vocabulary.
-        if let Some(id) = special.iter().find(|id| beyond(**id)) {
-            return Err(Error::model(format!(
-                "tokenizer.json adds a special token with the id {id}, but the model has {vocabulary} word embeddings"
-            )));
-        }
-        let special_tokens = special.len();
-        if special_tokens == 0 {
-            // The reference's own BERT tokenizer adds them even so; and a blank text would have no tokens at all.
-            return Err(Error::model("tokenizer.json adds no special tokens: its \"post_processor\" has to"));
-        }
+        let mut inner = load(json, lowercase, vocabulary)?;
+        let special_tokens = special_tokens(run(&inner, "")?, vocabulary)?;
         if special_tokens >= max_tokens {
             return Err(Error::model(format!(
                 "tokenizer.json adds {special_tokens} special tokens, which leaves no room in a maximum of {max_tokens}"
@@ -100,10 +70,177 @@ impl Tokenizer {
     }
 }
 
+/// A tokenizer of pairs: two texts in one sequence, as the file's template joins them.
+pub(crate) struct PairTokenizer {
+    inner: tokenizers::Tokenizer,
+    max_tokens: usize,
+    special_tokens: usize,
+}
+
+impl PairTokenizer {
+    /// As [`Tokenizer::new`].
+    pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
+        let inner = load(json, lowercase, vocabulary)?;
+        let special_tokens = special_tokens(join(&inner, tokenize(&inner, "")?, tokenize(&inner, "")?)?, vocabulary)?;
+        if special_tokens >= max_tokens {
+            return Err(Error::model(format!(
+                "tokenizer.json adds {special_tokens} special tokens to a pair, which leaves no room in a maximum of {max_tokens}"
+            )));
+        }
+        Ok(Self { inner, max_tokens, special_tokens })
+    }
+
+    /// Special tokens that a pair has, whatever its texts.
+    pub(crate) const fn special_tokens(&self) -> usize {
+        self.special_tokens
+    }
+
+    /// Tokens that a pair may have.
+    pub(crate) const fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// The same with another maximum, which must be more than the special tokens.
+    pub(crate) fn with_max_tokens(self, max_tokens: usize) -> Self {
+        Self { max_tokens, ..self }
+    }
+
+    /// The tokens of a pair, cut to the maximum as the reference cuts (`longest_first`: from the right of the longer
+    /// text until both are equally long, special tokens kept).
+    pub(crate) fn encode(&self, first: &str, second: &str) -> Result<Tokens> {
+        let room = self.max_tokens.saturating_sub(self.special_tokens);
+        let start = self.max_tokens.saturating_mul(BYTES_PER_TOKEN);
+        let mut first = Side::begin(&self.inner, first, start)?;
+        let mut second = Side::begin(&self.inner, second, start)?;
+        loop {
+            let (a, b) = (first.count(), second.count());
+            // Which of two texts that are both cut gets the odd token depends on which is longer.
+            let ordered = room.is_multiple_of(2)
+                || match (first.whole, second.whole) {
+                    (true, true) => true,
+                    (true, false) => b > a,
+                    (false, true) => a > b,
+                    (false, false) => false,
+                };
+            let grown = first.grow(&self.inner, room, ordered)? | second.grow(&self.inner, room, ordered)?;
+            if !grown {
+                break;
+            }
+        }
+        let truncation = TruncationParams { max_length: room, ..TruncationParams::default() };
+        let (first, second) = truncate_encodings(first.tokens, Some(second.tokens), &truncation)
+            .map_err(|source| Error::model("the tokenizer refuses this pair").with_source(source))?;
+        join(&self.inner, first, second.unwrap_or_default())
+    }
+}
+
+/// One text of a pair, as far as it has been looked at.
+struct Side<'a> {
+    text: &'a str,
+    end: usize,
+    tokens: Encoding,
+    whole: bool,
+}
+
+impl<'a> Side<'a> {
+    fn begin(tokenizer: &tokenizers::Tokenizer, text: &'a str, end: usize) -> Result<Self> {
+        let prefix = whole_words(text, end);
+        Ok(Self { text, end, tokens: tokenize(tokenizer, prefix)?, whole: prefix.len() == text.len() })
+    }
+
+    fn count(&self) -> usize {
+        self.tokens.get_ids().len()
+    }
+
+    /// Looks at more of the text if that could change what is kept of it; says whether it did.
+    fn grow(&mut self, tokenizer: &tokenizers::Tokenizer, room: usize, ordered: bool) -> Result<bool> {
+        if self.whole || self.end >= MAX_BYTES || (self.count() >= room && ordered) {
+            return Ok(false);
+        }
+        *self = Self::begin(tokenizer, self.text, self.end.saturating_mul(8))?;
+        Ok(true)
+    }
+}
+
+/// A tokenizer whose kind of model is known.
+type Known<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
+/// The tokenizer in `json`, which the crate reads three times over if it has to find out the kind of model. So it is
+/// asked for the usual kinds first: whatever is not exactly of one of them, it judges by itself.
+fn parse(json: &[u8]) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let word_piece = Known::<WordPiece>::from_bytes(json).map(Into::into);
+    let known = word_piece.or_else(|_| Known::<BPE>::from_bytes(json).map(Into::into));
+    known.or_else(|_| tokenizers::Tokenizer::from_bytes(json))
+}
+
+/// The tokenizer in `json` with nothing of its limits, and all its ids within the word table.
+fn load(json: &[u8], lowercase: bool, vocabulary: usize) -> Result<tokenizers::Tokenizer> {
+    let mut inner = guarded("tokenizer.json makes the tokenizer crate panic", || parse(json))?
+        .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+    // What the file bakes in is that of its training run: all-MiniLM-L6-v2 has 128 where the model has 256.
+    inner.with_padding(None);
+    inner.with_truncation(None).map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+    if lowercase {
+        // In the tokenizer, as the reference does it, and not before: "[CLS]" in a text stays a special token.
+        let steps = [Some(NormalizerWrapper::from(Lowercase)), inner.get_normalizer().cloned()];
+        let normalizer = Sequence::new(steps.into_iter().flatten().collect());
+        inner
+            .with_normalizer(Some(normalizer))
+            .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+    }
+    let largest = inner.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
+    if let Some((token, id)) = largest
+        && beyond(id, vocabulary)
+    {
+        return Err(Error::model(format!(
+            "tokenizer.json gives token \"{token}\" the id {id}, but the model has {vocabulary} word embeddings"
+        )));
+    }
+    Ok(inner)
+}
+
+/// How many special tokens there are in `tokens`, which are those of no text; at least one.
+fn special_tokens(tokens: Tokens, vocabulary: usize) -> Result<usize> {
+    // The template has ids of its own, which need not be in the vocabulary.
+    if let Some(id) = tokens.ids.iter().find(|id| beyond(**id, vocabulary)) {
+        return Err(Error::model(format!(
+            "tokenizer.json adds a special token with the id {id}, but the model has {vocabulary} word embeddings"
+        )));
+    }
+    if tokens.ids.is_empty() {
+        // The reference's own BERT tokenizer adds them even so; and a blank text would have no tokens at all.
+        return Err(Error::model("tokenizer.json adds no special tokens: its \"post_processor\" has to"));
+    }
+    Ok(tokens.ids.len())
+}
+
+fn beyond(id: u32, vocabulary: usize) -> bool {
+    usize::try_from(id).map_or(true, |id| id >= vocabulary)
+}
+
 fn run(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Tokens> {
-    let encoding = guarded("the tokenizer crate panics on this text", || tokenizer.encode_fast(text, true))?
-        .map_err(|source| Error::model("the tokenizer refuses this text").with_source(source))?;
-    Ok(Tokens { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() })
+    guarded("the tokenizer crate panics on this text", || tokenizer.encode_fast(text, true))?
+        .map(Tokens::from)
+        .map_err(|source| Error::model("the tokenizer refuses this text").with_source(source))
+}
+
+/// A text without special tokens.
+fn tokenize(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoding> {
+    guarded("the tokenizer crate panics on this text", || tokenizer.encode_fast(text, false))?
+        .map_err(|source| Error::model("the tokenizer refuses this text").with_source(source))
+}
+
+/// Two texts without special tokens to a pair with them.
+fn join(tokenizer: &tokenizers::Tokenizer, first: Encoding, second: Encoding) -> Result<Tokens> {
+    guarded("the tokenizer crate panics on this pair", || tokenizer.post_process(first, Some(second), true))?
+        .map(Tokens::from)
+        .map_err(|source| Error::model("the tokenizer refuses this pair").with_source(source))
+}
+
+impl From<Encoding> for Tokens {
+    fn from(encoding: Encoding) -> Self {
+        Self { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() }
+    }
 }
 
 /// The prefix of about `end` bytes that ends before white space, or the whole text if that is no longer.
@@ -113,7 +250,8 @@ fn whole_words(text: &str, end: usize) -> &str {
     let from = text.ceil_char_boundary(end);
     // ASCII only: BERT's normalizer drops some of Unicode's white space (U+0085) and so joins the words around it.
     match within.get(from..).and_then(|rest| rest.find([' ', '\n', '\t', '\r'])) {
-        Some(at) => text.get(..from + at).unwrap_or(text),
+        // A run of white space can be one token, so it is left out whole.
+        Some(at) => text.get(..from + at).unwrap_or(text).trim_end(),
         None => within,
     }
 }

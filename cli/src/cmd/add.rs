@@ -1,12 +1,13 @@
-//! `marcato add`: passages from files into a collection, batch by durable batch.
+//! `marcato add`: passages from files into a collection, read and encoded while the batch before becomes durable.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use indicatif::ProgressBar;
-use marcato::{Collection, Passage};
+use marcato::{Collection, Ingested, Passage};
 use serde_json::json;
 
 use crate::args::Add;
@@ -14,18 +15,20 @@ use crate::output::Output;
 use crate::read::{self, Item};
 use crate::{open, progress};
 
-/// Bytes of text that become durable together at most, so that memory stays bounded whatever a batch's number.
-const MAX_BATCH_BYTES: usize = 32 << 20;
-
 /// What has been done.
 #[derive(Default)]
 struct Tally {
-    added: u64,
-    updated: u64,
+    durable: Ingested,
+    seen: Seen,
+}
+
+/// What has been read.
+#[derive(Default)]
+struct Seen {
     skipped: u64,
     repeated: u64,
     first_repeated: Option<String>,
-    seen: HashSet<u64>,
+    ids: HashSet<u64>,
     hasher: RandomState,
 }
 
@@ -41,7 +44,7 @@ pub(crate) fn run(args: &Add, output: &mut Output) -> Result<()> {
     let outcome = add_all(args, &collection, &sources, &bar, &mut tally);
     bar.finish_and_clear();
     if let Err(error) = outcome {
-        let durable = tally.added + tally.updated;
+        let durable = tally.durable.added + tally.durable.updated;
         return Err(
             error.context(format!("stopped; {durable} passages before it are in {}", args.collection.display()))
         );
@@ -54,25 +57,23 @@ pub(crate) fn run(args: &Add, output: &mut Output) -> Result<()> {
             "note: the index's file was not brought up to date ({error}); it will be when the collection is opened"
         );
     }
-    if let Some(id) = &tally.first_repeated {
-        eprintln!(
-            "note: {} ids came more than once, such as \"{id}\"; the last passage of each stands",
-            tally.repeated
-        );
+    let Tally { durable, seen } = tally;
+    if let Some(id) = &seen.first_repeated {
+        eprintln!("note: {} ids came more than once, such as \"{id}\"; the last passage of each stands", seen.repeated);
     }
     if output.json {
         let mut line =
-            json!({"added": tally.added, "updated": tally.updated, "passages": passages, "seconds": seconds});
+            json!({"added": durable.added, "updated": durable.updated, "passages": passages, "seconds": seconds});
         if let (true, Some(line)) = (args.skip_invalid, line.as_object_mut()) {
-            line.insert("skipped".to_owned(), tally.skipped.into());
+            line.insert("skipped".to_owned(), seen.skipped.into());
         }
         return output.value(&line);
     }
-    let skipped = if args.skip_invalid { format!(", {} lines skipped", tally.skipped) } else { String::new() };
+    let skipped = if args.skip_invalid { format!(", {} lines skipped", seen.skipped) } else { String::new() };
     output.line(format!(
         "{} added, {} updated{skipped}; {passages} passages in {} ({seconds:.1} s)",
-        tally.added,
-        tally.updated,
+        durable.added,
+        durable.updated,
         args.collection.display()
     ))
 }
@@ -84,53 +85,38 @@ fn add_all(
     bar: &ProgressBar,
     tally: &mut Tally,
 ) -> Result<()> {
-    let mut batch: Vec<Passage> = Vec::new();
-    let mut bytes = 0;
-    for source in sources {
-        for item in source.passages(bar)? {
-            match item? {
-                Item::Passage(passage) => {
-                    bytes += passage.text.len();
-                    tally.notice(&passage);
-                    batch.push(passage);
-                }
-                Item::Invalid(error) if args.skip_invalid => {
-                    tally.skipped += 1;
-                    if args.verbose {
-                        eprintln!("skipped {error:#}");
-                    }
-                }
-                Item::Invalid(error) => {
-                    return Err(error.context("an invalid passage (--skip-invalid passes over such)"));
-                }
-            }
-            if batch.len() >= args.batch as usize || bytes >= MAX_BATCH_BYTES {
-                commit(args, collection, &mut batch, tally)?;
-                bytes = 0;
-            }
+    let durable = &mut tally.durable;
+    let seen = &mut tally.seen;
+    let passages = read::all(sources, bar).filter_map(|item| match item {
+        Ok(Item::Passage(passage)) => {
+            seen.notice(&passage);
+            Some(Ok(passage))
         }
-    }
-    commit(args, collection, &mut batch, tally)
+        Ok(Item::Invalid(error)) if args.skip_invalid => {
+            seen.skipped += 1;
+            if args.verbose {
+                eprintln!("skipped {error:#}");
+            }
+            None
+        }
+        Ok(Item::Invalid(error)) => Some(Err(error.context("an invalid passage (--skip-invalid passes over such)"))),
+        Err(error) => Some(Err(error)),
+    });
+    let ingest = collection.ingest(passages).batch(args.batch as usize).on_durable(|so_far| {
+        *durable = so_far;
+        if args.verbose {
+            eprintln!("durable {}", so_far.added + so_far.updated);
+        }
+        ControlFlow::Continue(())
+    });
+    ingest.run().map(drop)
 }
 
-fn commit(args: &Add, collection: &Collection, batch: &mut Vec<Passage>, tally: &mut Tally) -> Result<()> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let written = collection.upsert(batch.drain(..)).context("cannot add a batch")?;
-    tally.added += written.added;
-    tally.updated += written.updated;
-    if args.verbose {
-        eprintln!("durable {}", tally.added + tally.updated);
-    }
-    Ok(())
-}
-
-impl Tally {
+impl Seen {
     /// Counts ids that this run has seen before; 8 bytes each, so that any input fits.
     fn notice(&mut self, passage: &Passage) {
         if let Some(id) = &passage.id
-            && !self.seen.insert(self.hasher.hash_one(id.as_str()))
+            && !self.ids.insert(self.hasher.hash_one(id.as_str()))
         {
             self.repeated += 1;
             self.first_repeated.get_or_insert_with(|| id.as_str().to_owned());

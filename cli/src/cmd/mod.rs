@@ -1,6 +1,7 @@
 //! The command table.
 
 mod add;
+mod bench;
 mod completions;
 mod delete;
 mod demo;
@@ -9,6 +10,7 @@ mod get;
 mod list;
 mod model;
 mod query;
+mod score;
 mod stats;
 
 use anyhow::Result;
@@ -27,6 +29,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::List(list) => list::run(list, &mut output),
         Command::Stats(stats) => stats::run(stats, &mut output),
         Command::Encode(encode) => encode::run(encode, &mut output),
+        Command::Bench(bench) => bench::run(bench, &mut output),
+        Command::Score(score) => score::run(score, &mut output),
         Command::Model(model) => model::run(model, &mut output),
         Command::Completions { shell } => completions::run(*shell, &mut output),
     }?;

@@ -28,7 +28,7 @@ struct HitLine<'a> {
 }
 
 pub(crate) fn run(args: &Query, output: &mut Output) -> Result<()> {
-    let collection = open::for_reading(&args.collection, || open::with_encoder(&args.encoder))?;
+    let collection = open::for_reading(&args.collection, || Ok(open::with_encoder(&args.encoder)?.preload()))?;
     if args.text != "-" {
         return answer(&collection, args, None, &args.text, output);
     }

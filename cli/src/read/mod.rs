@@ -1,13 +1,14 @@
 //! From files, folders and standard input to passages, one at a time, so that memory does not grow with the input.
 
 pub(crate) mod lines;
+pub(crate) mod object;
 
 mod jsonl;
 mod paragraphs;
 mod source;
 mod table;
 
-pub(crate) use source::{Source, sources, total_bytes};
+pub(crate) use source::{Source, all, sources, total_bytes};
 
 use marcato::Passage;
 

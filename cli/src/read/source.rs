@@ -1,14 +1,16 @@
 //! What the paths on the command line stand for.
 
 use std::fs::File;
-use std::io::{BufReader, Read, stdin};
+use std::io::{BufReader, stdin};
+use std::iter::once;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ignore::WalkBuilder;
 use indicatif::ProgressBar;
 
-use super::{Item, jsonl, paragraphs, table};
+use super::paragraphs::Paragraphs;
+use super::{Item, jsonl, table};
 
 /// A file to read, or standard input.
 pub(crate) enum Source {
@@ -94,9 +96,14 @@ pub(crate) fn total_bytes(sources: &[Source]) -> Option<u64> {
     sources.iter().map(size).sum()
 }
 
+/// The passages of all sources, in order; a source that cannot be opened is an error in its place.
+pub(crate) fn all<'a>(sources: &'a [Source], bar: &'a ProgressBar) -> impl Iterator<Item = Result<Item>> + 'a {
+    sources.iter().flat_map(move |source| source.passages(bar).unwrap_or_else(|error| Box::new(once(Err(error)))))
+}
+
 impl Source {
     /// The passages, in order. `bar` moves with the bytes read.
-    pub(crate) fn passages<'a>(&'a self, bar: &ProgressBar) -> Result<Box<dyn Iterator<Item = Result<Item>> + 'a>> {
+    fn passages<'a>(&'a self, bar: &ProgressBar) -> Result<Box<dyn Iterator<Item = Result<Item>> + 'a>> {
         let (path, format) = match self {
             Self::Stdin => {
                 let reader = BufReader::new(bar.wrap_read(stdin()));
@@ -109,19 +116,16 @@ impl Source {
         let reader = BufReader::with_capacity(1 << 16, bar.wrap_read(file));
         // The whole path, so that files of one name in two folders do not replace each other's passages.
         let identity = path.canonicalize().map_or_else(|_| name.to_owned(), |path| path.display().to_string());
-        let derived = move |line: usize| Some(format!("{identity}:{line}"));
+        let derived = {
+            let identity = identity.clone();
+            move |line: usize| Some(format!("{identity}:{line}"))
+        };
         Ok(match format {
             Format::Jsonl => Box::new(jsonl::passages(name, reader, derived)),
             Format::Csv => Box::new(table::passages(name, reader, b',', derived)?),
             Format::Tsv => Box::new(table::passages(name, reader, b'\t', derived)?),
-            Format::Text => boxed(path, reader, false)?,
-            Format::Markdown => boxed(path, reader, true)?,
+            Format::Text => Box::new(Paragraphs::new(identity, reader, false)),
+            Format::Markdown => Box::new(Paragraphs::new(identity, reader, true)),
         })
     }
-}
-
-fn boxed<'a>(path: &Path, reader: impl Read, markdown: bool) -> Result<Box<dyn Iterator<Item = Result<Item>> + 'a>> {
-    let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let items = paragraphs::passages(&identity.display().to_string(), reader, markdown)?;
-    Ok(Box::new(items.into_iter().map(Ok)))
 }

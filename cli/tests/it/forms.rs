@@ -104,6 +104,39 @@ fn the_demo_finds_its_answers() {
 }
 
 #[test]
+fn bench_measures_a_model_of_each_kind() {
+    let place = Place::new();
+    let head = ["model", "precision", "instruction_set", "threads", "rounds", "load_milliseconds"];
+    let arguments = ["bench", "--limit", "3", "--rounds", "2", "--threads", "1"];
+    let told = place.run(&[&arguments[..], &["--json"]].concat()).succeeded().json().pop().unwrap();
+    let own = ["passages", "tokens", "passages_per_second", "tokens_per_second", "queries", "query_milliseconds"];
+    assert_eq!(keys(&told)[..12], [head, own].concat());
+    assert_eq!((&told["passages"], &told["queries"], &told["rounds"]), (&json!(3), &json!(3), &json!(2)));
+    assert_eq!((&told["threads"], &told["precision"]), (&json!(1), &json!("int8")));
+    let number = |path: &str| told.pointer(path).and_then(Value::as_f64).unwrap();
+    assert!(number("/tokens") > 3.0 * number("/passages"), "{told}");
+    let per_token = number("/tokens_per_second/median") / number("/passages_per_second/median");
+    assert!((per_token - number("/tokens") / 3.0).abs() < 1e-6, "{told}");
+    assert!(number("/passages_per_second/min") <= number("/passages_per_second/max"), "{told}");
+    assert!(number("/query_milliseconds/p50") <= number("/query_milliseconds/p99"), "{told}");
+    if cfg!(target_os = "linux") {
+        assert!(number("/peak_memory_bytes") > 20e6, "more than the model's weights: {told}");
+    }
+    let human = place.run(&arguments).succeeded();
+    assert!(human.stdout.contains("passages") && human.stdout.contains("p99"), "{human:?}");
+
+    place.write("texts.jsonl", "{\"text\": \"one\"}\n{\"text\": \"two\"}\n");
+    let cross = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/cross_bert");
+    let arguments = ["bench", "--passages", "texts.jsonl", "--rounds", "3", "--json", "--model"];
+    let told = place.run(&[&arguments[..], &[cross]].concat()).succeeded().json().pop().unwrap();
+    assert_eq!(keys(&told)[6..9], ["pairs", "pairs_per_second", "rank_milliseconds"]);
+    assert_eq!((&told["pairs"], &told["precision"]), (&json!(2), &json!("f32")));
+    place.run(&["bench", "--passages", "nowhere.jsonl"]).failed(1, &["nowhere.jsonl"]);
+    place.write("none.jsonl", "\n");
+    place.run(&["bench", "--queries", "none.jsonl"]).failed(1, &["none.jsonl", "holds no passage"]);
+}
+
+#[test]
 fn models_and_shells() {
     let place = Place::new();
     let info = place.run(&["model", "info", "--json"]).succeeded().json().pop().unwrap();

@@ -2,6 +2,7 @@
 //!
 //! - `forms`: the forms that programs rely on
 //! - `files`: every format that `add` reads
+//! - `score`: pairs of texts and cross-encoders
 //! - `refusals`: bad input, each with its message and exit code
 //! - `kill`: SIGKILL in the middle of `add`
 
@@ -18,4 +19,5 @@ mod forms;
 #[cfg(unix)]
 mod kill;
 mod refusals;
+mod score;
 mod support;

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{difference, open};
-use crate::bi_encoder::{BackendKind, BiEncoder, Encoder};
+use crate::BackendKind;
+use crate::bi_encoder::{BiEncoder, Encoder};
 use crate::model::tests::fixture::{Change, Expected, Fixture, GOLDEN, golden_path};
 
 /// What the f32 path promises.

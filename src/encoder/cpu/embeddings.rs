@@ -3,7 +3,7 @@
 use crate::encoder::Batch;
 use crate::error::{Error, Result};
 use crate::kernels::{InstructionSet, LayerNorm, RowsMut};
-use crate::model::{EncoderConfig, Weights};
+use crate::model::{Blob, EncoderConfig, Weights};
 
 /// The three tables and the LayerNorm over their sum.
 pub(super) struct Embeddings {
@@ -14,18 +14,19 @@ pub(super) struct Embeddings {
     norm: LayerNorm,
 }
 
-/// The word table; in s8 a row is dequantized each time that it is used, which costs less than the memory.
+/// The word table; in s8 it stays where the model's file has it, and a row is dequantized each time that it is used,
+/// which costs less than the memory.
 enum Words {
     F32(Vec<f32>),
-    S8 { values: Vec<u8>, scales: Vec<f32> },
+    S8 { values: Blob, scales: Vec<f32> },
 }
 
 impl Embeddings {
     pub(super) fn load(config: &EncoderConfig, weights: &Weights) -> Result<Self> {
         let table = |name: &str| Ok(weights.get(&format!("embeddings.{name}"))?.to_f32());
         let words = weights.get("embeddings.word_embeddings.weight")?;
-        let words = match words.as_s8() {
-            Some((values, scales)) => Words::S8 { values: values.to_vec(), scales },
+        let words = match words.as_s8_blob() {
+            Some((values, scales)) => Words::S8 { values, scales },
             None => Words::F32(words.to_f32()),
         };
         let (gamma, beta) = (table("LayerNorm.weight")?, table("LayerNorm.bias")?);
@@ -67,7 +68,7 @@ impl Embeddings {
             Words::F32(table) => state.copy_from_slice(row(table, id, self.width)?),
             Words::S8 { values, scales } => {
                 let scale = scales.get(usize::try_from(id).ok()?)?;
-                let values = row(values, id, self.width)?;
+                let values = row(values.as_slice(), id, self.width)?;
                 state.iter_mut().zip(values).for_each(|(state, value)| *state = f32::from(value.cast_signed()) * scale);
             }
         }

@@ -14,7 +14,7 @@ mod tests;
 
 use super::{Backend, Batch, Wanted};
 use crate::error::{Error, Result};
-use crate::kernels::{InstructionSet, RowsMut, row_stride};
+use crate::kernels::{InstructionSet, IntegerSet, RowsMut, row_stride};
 use crate::model::{EncoderConfig, Weights};
 use careful::Careful;
 use embeddings::Embeddings;
@@ -100,6 +100,14 @@ impl Backend for CpuBackend {
     /// One thread takes a batch through the whole model.
     fn takes_batches_at_once(&self) -> bool {
         true
+    }
+
+    /// For s8 weights that of their products, which are nearly all of the work.
+    fn instruction_set(&self) -> &'static str {
+        match IntegerSet::within(self.set).filter(|_| self.careful.is_some()) {
+            Some(integers) => integers.name(),
+            None => self.set.name(),
+        }
     }
 }
 

@@ -101,6 +101,18 @@ impl IntegerSet {
         []
     }
 
+    /// `"avx512-vnni"`, `"avx-vnni"` or `"avx2"`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni(_) => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni(_) => "avx-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+        }
+    }
+
     /// Runs `kernel` on this instruction set.
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "there is no set to run it on"))]
     pub(crate) fn run<K: IntegerKernel>(self, kernel: K) {
