@@ -46,7 +46,7 @@ impl BiEncoderOptions {
         self
     }
 
-    /// Tokens that one thread takes at once; 512 by default. Changes speed and memory, never a vector.
+    /// Tokens that one thread takes at once; 256 by default. Changes speed and memory, never a vector.
     pub fn batch_tokens(mut self, tokens: usize) -> Self {
         self.engine.batch_tokens = Some(tokens);
         self

@@ -10,8 +10,8 @@ use crate::model::{Model, Precision};
 use crate::text::Tokens;
 
 /// Tokens that go through the encoder at once on one thread: enough rows to keep the matrix products busy, few enough
-/// for their intermediate results to stay in a core's cache (512 was the fastest of 128 to 4096 on two Zen 4 cores).
-const BATCH_TOKENS: usize = 512;
+/// for their intermediate results to stay in a core's cache (256 was the fastest of 128 to 512 on Sapphire Rapids).
+const BATCH_TOKENS: usize = 256;
 
 /// What runs the encoder's forward pass. Both take the same weights and agree within the precision's stated error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::InstructionSet;
 use super::aligned::Aligned;
 use super::gemm::RowsMut;
-use super::math::exp_of_nonpositive;
-use super::simd::{Kernel, Simd, fill, store_rest};
+use super::math::{exp_of_nonpositive, exp2_of_nonpositive};
+use super::simd::{Integers, Kernel, Simd, VECTORS, fill, store_rest};
 
 /// LayerNorm's parameters.
 pub(crate) struct LayerNorm {
@@ -94,26 +94,88 @@ fn sum_of<S: Simd>(simd: S, row: &[f32], filler: f32, f: impl Fn(S, S::Floats) -
     simd.sum(simd.add(simd.add(a, b), simd.add(c, d)))
 }
 
-/// `exp(scale * (x - max))` for the first `length` numbers of a row, 0 for the others; returns the sum.
+/// The numbers of a row that count: all but those of its last block (a panel's columns) that are beyond its length.
+pub(super) struct Mask<S: Simd>([S::Floats; VECTORS]);
+
+impl<S: Simd> Mask<S> {
+    #[inline(always)]
+    pub(super) fn new(simd: S, length: usize) -> Self {
+        let beyond = length.next_multiple_of(S::COLUMNS) - length;
+        let registers: [usize; VECTORS] = std::array::from_fn(|at| (VECTORS - 1 - at) * S::LANES);
+        Self(registers.map(|after| {
+            let mut lanes = S::Array::default();
+            let count = S::LANES - beyond.saturating_sub(after).min(S::LANES);
+            for (at, lane) in lanes.as_mut().iter_mut().enumerate() {
+                *lane = if at < count { f32::INFINITY } else { f32::NEG_INFINITY };
+            }
+            simd.load(&lanes)
+        }))
+    }
+
+    /// Makes the numbers beyond the row's length negative infinity, and finds the largest one.
+    ///
+    /// NaN becomes infinity, and NaN again as soon as it is taken from itself. By registers, since a load of what was
+    /// stored in parts would wait for all of it.
+    #[inline(always)]
+    fn largest(&self, simd: S, row: &mut [f32]) -> S::Floats {
+        let row = S::split_mut(row).0.as_chunks_mut::<VECTORS>().0;
+        let mut largest = [simd.splat(f32::NEG_INFINITY); VECTORS];
+        if let Some((last, others)) = row.split_last_mut() {
+            for block in others.iter() {
+                largest.iter_mut().zip(block).for_each(|(largest, x)| *largest = simd.max(*largest, simd.load(x)));
+            }
+            for ((largest, x), mask) in largest.iter_mut().zip(last).zip(self.0) {
+                let masked = simd.min(simd.load(x), mask);
+                simd.store(masked, x);
+                *largest = simd.max(*largest, masked);
+            }
+        }
+        let [left, right] = largest;
+        simd.splat(simd.largest(simd.max(left, right)))
+    }
+}
+
+/// `exp(scale * (x - max))` for the numbers of a row within `mask`, 0 for the others; returns the sum.
 ///
-/// The row's own length is a whole number of registers. `scale` is positive.
+/// The row's own length is a whole number of blocks. `scale` is positive.
 #[inline(always)]
-pub(super) fn softmax_unscaled<S: Simd>(simd: S, row: &mut [f32], length: usize, scale: f32) -> f32 {
-    if let Some(beyond) = row.get_mut(length..) {
-        beyond.fill(f32::NEG_INFINITY);
-    }
-    let row = S::split_mut(row).0;
-    let mut largest = simd.splat(f32::NEG_INFINITY);
-    for x in row.iter() {
-        largest = simd.max(largest, simd.load(x));
-    }
-    let largest = simd.splat(simd.largest(largest));
+pub(super) fn softmax_unscaled<S: Simd>(simd: S, row: &mut [f32], mask: &Mask<S>, scale: f32) -> f32 {
+    let largest = mask.largest(simd, row);
     let scale = simd.splat(scale);
     let mut sum = simd.splat(0.0);
-    for x in row {
+    for x in S::split_mut(row).0 {
         let exp = exp_of_nonpositive(simd, simd.mul(simd.sub(simd.load(x), largest), scale));
         sum = simd.add(sum, exp);
         simd.store(exp, x);
     }
     simd.sum(sum)
+}
+
+/// The softmax to the base of two of the numbers of a row within `mask`, in shares of `whole`, rounded; 0 for the
+/// others. Those of two registers side by side make pairs. Returns the sum of exponentials, NaN if a number is not
+/// finite.
+#[inline(always)]
+pub(super) fn softmax_shares<I: Integers>(
+    integers: I,
+    row: &mut [f32],
+    mask: &Mask<I::Floats>,
+    whole: f32,
+    shares: &mut [i32],
+) -> f32 {
+    let simd = integers.floats();
+    let largest = mask.largest(simd, row);
+    let row = I::Floats::split_mut(row).0;
+    let mut sum = simd.splat(0.0);
+    for x in row.iter_mut() {
+        let exp = exp2_of_nonpositive(simd, simd.sub(simd.load(x), largest));
+        sum = simd.add(sum, exp);
+        simd.store(exp, x);
+    }
+    let sum = simd.sum(sum);
+    let factor = simd.splat(whole / sum);
+    for ([low, high], shares) in row.as_chunks::<VECTORS>().0.iter().zip(I::split_pairs_mut(shares)) {
+        let share = |x| simd.mul(simd.load(x), factor);
+        integers.store_pairs(integers.pair(share(low), share(high)), shares);
+    }
+    sum
 }

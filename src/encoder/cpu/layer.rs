@@ -44,7 +44,7 @@ impl Layer {
             attention_norm: norm("attention.output")?,
             intermediate: linear(width, &["intermediate.dense"])?,
             activation: match config.activation {
-                Activation::Gelu if output.is_s8() => Then::GeluCoarse,
+                Activation::Gelu if output.integers().is_some() => Then::GeluCoarse,
                 other => then(other),
             },
             output,
@@ -75,7 +75,7 @@ impl Layer {
                 context: RowsMut { numbers: context, stride: scratch.stride },
                 scratch: &mut scratch.attention,
             };
-            attention.apply(set);
+            self.attend(set, attention);
             first += length;
         }
         self.feed_forward(set, tokens, scratch);
@@ -121,11 +121,19 @@ impl Layer {
                 context: RowsMut { numbers: context, stride: scratch.stride },
                 scratch: &mut scratch.attention,
             };
-            attention.apply(set);
+            self.attend(set, attention);
             first += length;
         }
         scratch.queries = queries;
         self.feed_forward(set, sequences, scratch);
+    }
+
+    /// In f32, or as finely as what follows in 8 bits can tell.
+    fn attend(&self, set: InstructionSet, attention: Attention<'_>) {
+        match self.projections.integers() {
+            Some(integers) => attention.apply_rounded(integers),
+            None => attention.apply(set),
+        }
     }
 
     /// Queries, keys and values of all states, from panel `first` on; returns the distance between rows.

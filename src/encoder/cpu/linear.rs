@@ -56,8 +56,12 @@ impl Linear {
         }
     }
 
-    pub(super) const fn is_s8(&self) -> bool {
-        matches!(self.packed, Packed::S8(_))
+    /// What its products of 8-bit numbers run on; `None` in f32.
+    pub(super) const fn integers(&self) -> Option<IntegerSet> {
+        match &self.packed {
+            Packed::F32(_) => None,
+            Packed::S8(packed) => Some(packed.set()),
+        }
     }
 
     /// The product of the rows of `a` with the columns of `panels`; `room` is for the rows in 8 bits.

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Rows, RowsMut, Then, activate, tile};
+use super::{Rows, RowsMut, Then, activate, even, tile};
 use crate::kernels::InstructionSet;
 use crate::kernels::aligned::Aligned;
-use crate::kernels::simd::{Kernel, Simd};
+use crate::kernels::simd::{Kernel, Simd, VECTORS};
 
 /// Matrices side by side, each beginning with a panel of its own, packed for one instruction set.
 pub(crate) struct PackedF32 {
@@ -70,14 +70,20 @@ impl Kernel for Product<'_> {
             let numbers = weights.numbers.as_slice().get(panel * panel_numbers..(panel + 1) * panel_numbers);
             let bias = weights.bias.as_slice().get(panel * S::COLUMNS..(panel + 1) * S::COLUMNS);
             let (Some(numbers), Some(bias)) = (numbers, bias) else { break };
-            for first in (0..a.count).step_by(S::ROWS) {
-                let count = S::ROWS.min(a.count - first);
+            let next = weights.numbers.as_slice().get((panel + 1) * panel_numbers..).unwrap_or_default();
+            let next = next.get(..panel_numbers).unwrap_or_default();
+            // Each of the first tiles fetches a register of the next panel for each step of its own.
+            let mut ahead = next.chunks(panel_numbers.div_ceil(VECTORS).max(1));
+            let tile_rows = even(a.count, S::ROWS);
+            for first in (0..a.count).step_by(tile_rows) {
+                let count = tile_rows.min(a.count - first);
+                let ahead = ahead.next().unwrap_or_default();
                 let rows = (a.numbers.get(first * a.stride..).unwrap_or_default(), a.stride);
                 let out_numbers = out.numbers.get_mut(first * out.stride + panel * S::COLUMNS..).unwrap_or_default();
                 if then.adds() {
-                    tile::<S, true>(simd, count, rows, (numbers, bias), (out_numbers, out.stride));
+                    tile::<S, true>(simd, count, rows, (numbers, bias, ahead), (out_numbers, out.stride));
                 } else {
-                    tile::<S, false>(simd, count, rows, (numbers, bias), (&mut *out_numbers, out.stride));
+                    tile::<S, false>(simd, count, rows, (numbers, bias, ahead), (&mut *out_numbers, out.stride));
                     activate(simd, then, out_numbers, out.stride, count);
                 }
             }

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::{RowsMut, Then, activate};
+use super::{RowsMut, Then, activate, even};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::quantize::{Quantized, RowFacts};
 use crate::kernels::simd::{IntegerKernel, IntegerSet, Integers, Simd, VECTORS};
@@ -109,8 +109,14 @@ impl IntegerKernel for Product<'_> {
             let numbers = weights.numbers.as_slice().get(panel * panel_numbers..(panel + 1) * panel_numbers);
             let columns = weights.columns.as_slice().get(panel * 3 * width..(panel + 1) * 3 * width);
             let (Some(numbers), Some(columns)) = (numbers, columns) else { break };
-            for first in (0..a.count()).step_by(I::ROWS) {
-                let count = I::ROWS.min(a.count() - first);
+            let next = weights.numbers.as_slice().get((panel + 1) * panel_numbers..).unwrap_or_default();
+            let next = next.get(..panel_numbers).unwrap_or_default();
+            // Each of the first tiles fetches a register of the next panel for each step of its own.
+            let mut ahead = next.chunks(panel_numbers.div_ceil(VECTORS).max(1));
+            let tile_rows = even(a.count(), I::ROWS);
+            for first in (0..a.count()).step_by(tile_rows) {
+                let count = tile_rows.min(a.count() - first);
+                let ahead = ahead.next().unwrap_or_default();
                 let rows = Lines {
                     bytes: a.bytes().get(first * stride..).unwrap_or_default(),
                     stride,
@@ -118,9 +124,9 @@ impl IntegerKernel for Product<'_> {
                 };
                 let out_numbers = out.numbers.get_mut(first * out.stride + panel * width..).unwrap_or_default();
                 if then.adds() {
-                    tile::<I, true>(integers, rows, (numbers, columns), (out_numbers, out.stride));
+                    tile::<I, true>(integers, rows, (numbers, columns, ahead), (out_numbers, out.stride));
                 } else {
-                    tile::<I, false>(integers, rows, (numbers, columns), (&mut *out_numbers, out.stride));
+                    tile::<I, false>(integers, rows, (numbers, columns, ahead), (&mut *out_numbers, out.stride));
                     activate(integers.floats(), then, out_numbers, out.stride, count);
                 }
             }
@@ -136,19 +142,20 @@ struct Lines<'a> {
     facts: &'a [RowFacts],
 }
 
-/// The results of some rows (1 to [`Integers::ROWS`]) and one panel's columns, added to what is there if `ADD`.
+/// The results of some rows (1 to [`Integers::ROWS`]) and one panel's columns, added to what is there if `ADD`; `ahead`
+/// is what will be multiplied later.
 #[inline(always)]
 fn tile<I: Integers, const ADD: bool>(
     integers: I,
     rows: Lines<'_>,
-    (panel, columns): (&[i8], &[f32]),
+    (panel, columns, ahead): (&[i8], &[f32], &[i8]),
     (out, out_stride): (&mut [f32], usize),
 ) {
     macro_rules! by_rows {
         ($($rows:literal)*) => {
             match rows.facts.len() {
                 $($rows if $rows <= I::ROWS => {
-                    integers.vectorize_integers(Tile::<$rows, ADD> { rows, panel, columns, out, out_stride });
+                    integers.vectorize_integers(Tile::<$rows, ADD> { rows, panel, columns, ahead, out, out_stride });
                 })*
                 count => debug_assert!(count == 0, "a tile has no more rows than the instruction set allows"),
             }
@@ -162,6 +169,7 @@ struct Tile<'a, const ROWS: usize, const ADD: bool> {
     panel: &'a [i8],
     /// Scales, scaled sums of weights, biases.
     columns: &'a [f32],
+    ahead: &'a [i8],
     out: &'a mut [f32],
     out_stride: usize,
 }
@@ -177,9 +185,13 @@ impl<const ROWS: usize, const ADD: bool> IntegerKernel for Tile<'_, ROWS, ADD> {
             self.rows.bytes.get(start..start + 4 * depth).unwrap_or_default().as_chunks().0
         });
         assert!(rows.iter().all(|row| row.len() == depth), "a tile's rows lie within the activations");
+        let ahead = I::split(self.ahead);
         let mut sums = [[integers.zero(); VECTORS]; ROWS];
         for (k, [left, right]) in panel.iter().enumerate() {
             let (left, right) = (integers.load(left), integers.load(right));
+            if let Some(ahead) = ahead.get(k) {
+                integers.prefetch(ahead);
+            }
             for (row, [sum_left, sum_right]) in rows.iter().zip(&mut sums) {
                 // SAFETY: `k < panel.len() == depth`, which was asserted to be the length of every row.
                 let a = integers.splat(unsafe { *row.get_unchecked(k) });

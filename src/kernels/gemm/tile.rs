@@ -5,20 +5,21 @@ use crate::kernels::simd::{Kernel, Simd, VECTORS};
 /// `out[r][c] = sum over k of a[r][k] * panel[k][c] + bias[c]` for `count` rows (1 to [`Simd::ROWS`]) and a panel's
 /// columns; added to what is there if `ADD`.
 ///
-/// Rows are `stride` apart in `a` and `out_stride` in `out`; an empty bias is none.
+/// Rows are `stride` apart in `a` and `out_stride` in `out`; an empty bias is none; `ahead` is what
+/// will be multiplied later.
 #[inline(always)]
 pub(in crate::kernels) fn tile<S: Simd, const ADD: bool>(
     simd: S,
     count: usize,
     (a, stride): (&[f32], usize),
-    (panel, bias): (&[f32], &[f32]),
+    (panel, bias, ahead): (&[f32], &[f32], &[f32]),
     (out, out_stride): (&mut [f32], usize),
 ) {
     macro_rules! by_rows {
         ($($rows:literal)*) => {
             match count {
                 $($rows if $rows <= S::ROWS => {
-                    simd.vectorize(Tile::<$rows, ADD> { a, stride, panel, bias, out, out_stride });
+                    simd.vectorize(Tile::<$rows, ADD> { a, stride, panel, bias, ahead, out, out_stride });
                 })*
                 _ => unreachable_count(count),
             }
@@ -37,6 +38,7 @@ struct Tile<'a, const ROWS: usize, const ADD: bool> {
     stride: usize,
     panel: &'a [f32],
     bias: &'a [f32],
+    ahead: &'a [f32],
     out: &'a mut [f32],
     out_stride: usize,
 }
@@ -52,9 +54,13 @@ impl<const ROWS: usize, const ADD: bool> Kernel for Tile<'_, ROWS, ADD> {
             self.a.get(start..start + depth).unwrap_or_default()
         });
         assert!(rows.iter().all(|row| row.len() == depth), "a tile's rows lie within the activations");
+        let ahead = S::split(self.ahead).0;
         let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
         for (k, [left, right]) in panel.iter().enumerate() {
             let (left, right) = (simd.load(left), simd.load(right));
+            if let Some(ahead) = ahead.get(k) {
+                simd.prefetch(ahead);
+            }
             for (row, [sum_left, sum_right]) in rows.iter().zip(&mut sums) {
                 // SAFETY: `k < panel.len() == depth`, which was asserted to be the length of every row.
                 let a = simd.splat(unsafe { *row.get_unchecked(k) });

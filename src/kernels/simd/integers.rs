@@ -23,6 +23,8 @@ pub(crate) trait Integers: Copy {
     type Operand: Copy;
     /// A group of weights for each lane.
     type Weights;
+    /// `[i32; LANES]`, each two numbers of 16 bits.
+    type Pairs;
 
     /// Weights that one step takes: 4 or 2.
     const GROUP: usize;
@@ -35,9 +37,24 @@ pub(crate) trait Integers: Copy {
     /// A group of activations for each lane.
     fn splat(self, word: [u8; 4]) -> Self::Operand;
     fn load(self, weights: &Self::Weights) -> Self::Operand;
+    /// Brings what is needed soon nearer.
+    fn prefetch(self, weights: &Self::Weights);
     /// Each lane of `sums` plus its products. Exact: nothing saturates, and 16,000 steps do not wrap.
     fn add_products(self, sums: Self::Sums, activations: Self::Operand, weights: Self::Operand) -> Self::Sums;
     fn to_floats(self, sums: Self::Sums) -> <Self::Floats as Simd>::Floats;
+
+    fn split_pairs(pairs: &[i32]) -> &[Self::Pairs];
+    fn split_pairs_mut(pairs: &mut [i32]) -> &mut [Self::Pairs];
+    fn load_pairs(self, pairs: &Self::Pairs) -> Self::Operand;
+    /// The nearest integers, which must be in -32768..=32767: `low` in the low halves. The register is of bits.
+    fn pair(
+        self,
+        low: <Self::Floats as Simd>::Floats,
+        high: <Self::Floats as Simd>::Floats,
+    ) -> <Self::Floats as Simd>::Floats;
+    fn store_pairs(self, pairs: <Self::Floats as Simd>::Floats, to: &mut Self::Pairs);
+    /// Each lane of `sums` plus its two products of 16-bit numbers; wraps beyond 32 bits.
+    fn add_pairs(self, sums: Self::Sums, a: Self::Operand, b: Self::Operand) -> Self::Sums;
 
     /// Runs `kernel` in a function compiled for this instruction set.
     fn vectorize_integers<K: IntegerKernel>(self, kernel: K);

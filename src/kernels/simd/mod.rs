@@ -54,6 +54,8 @@ pub(crate) trait Simd: Copy {
     fn split_bytes(values: &mut [u8]) -> (&mut [Self::Bytes], &mut [u8]);
 
     fn load(self, from: &Self::Array) -> Self::Floats;
+    /// Brings what is needed soon nearer, if the machine has a way to.
+    fn prefetch(self, from: &Self::Array);
     fn store(self, value: Self::Floats, to: &mut Self::Array);
     fn splat(self, value: f32) -> Self::Floats;
     fn add(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;

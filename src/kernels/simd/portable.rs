@@ -63,6 +63,9 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn prefetch(self, _: &Self::Array) {}
+
+    #[inline(always)]
     fn store(self, value: Self::Floats, to: &mut Self::Array) {
         *to = value;
     }

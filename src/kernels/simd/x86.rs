@@ -1,9 +1,9 @@
 //! AVX-512 (sixteen lanes) and AVX2 with FMA (eight) behind [`Simd`].
 
 use std::arch::x86_64::{
-    __m256, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_max_ps, _mm_max_ss, _mm_min_ps, _mm_min_ss,
-    _mm_movehdup_ps, _mm_movehl_ps, _mm_packs_epi32, _mm_packus_epi16, _mm_storel_epi64, _mm_storeu_si128,
-    _mm256_add_epi32, _mm256_add_ps, _mm256_andnot_ps, _mm256_castps_si256, _mm256_castps256_ps128,
+    __m256, __m512, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_max_ps, _mm_max_ss, _mm_min_ps, _mm_min_ss,
+    _mm_movehdup_ps, _mm_movehl_ps, _mm_packs_epi32, _mm_packus_epi16, _mm_prefetch, _mm_storel_epi64,
+    _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_andnot_ps, _mm256_castps_si256, _mm256_castps256_ps128,
     _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps,
     _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
     _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32,
@@ -69,6 +69,10 @@ impl Simd for Avx512 {
             // SAFETY: the reference is to 64 readable bytes, and the load asks for no alignment.
             unsafe { _mm512_loadu_ps(from.as_ptr()) }
         }
+        fn prefetch(from: &[f32; 16]) {
+            // SAFETY: a hint reads nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
+        }
         fn store(value: __m512, to: &mut [f32; 16]) {
             // SAFETY: the reference is to 64 writable bytes, and the store asks for no alignment.
             unsafe { _mm512_storeu_ps(to.as_mut_ptr(), value) }
@@ -123,6 +127,10 @@ impl Simd for Avx2 {
         fn load(from: &[f32; 8]) -> __m256 {
             // SAFETY: the reference is to 32 readable bytes, and the load asks for no alignment.
             unsafe { _mm256_loadu_ps(from.as_ptr()) }
+        }
+        fn prefetch(from: &[f32; 8]) {
+            // SAFETY: a hint reads nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
         }
         fn store(value: __m256, to: &mut [f32; 8]) {
             // SAFETY: the reference is to 32 writable bytes, and the store asks for no alignment.

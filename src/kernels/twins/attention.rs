@@ -2,8 +2,20 @@
 
 use proptest::prelude::*;
 
-use super::{numbers, sets};
-use crate::kernels::{Attention, AttentionScratch, InstructionSet, Rows, RowsMut};
+use super::{integer_sets, numbers, sets};
+use crate::kernels::{Attention, AttentionScratch, InstructionSet, IntegerSet, Rows, RowsMut};
+
+/// Every way to compute attention on this machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    F32(InstructionSet),
+    /// Operands rounded to 16 bits.
+    Rounded(IntegerSet),
+}
+
+fn forms() -> impl Iterator<Item = Form> {
+    sets().map(Form::F32).chain(integer_sets().map(Form::Rounded))
+}
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -26,10 +38,10 @@ impl Case {
         Rows { numbers: &self.projections[1 + part * columns..], stride: 3 * columns, count }
     }
 
-    fn run(&self, set: InstructionSet, queries: usize, scratch: &mut AttentionScratch) -> Vec<f32> {
+    fn run(&self, form: Form, queries: usize, scratch: &mut AttentionScratch) -> Vec<f32> {
         let columns = self.heads * self.width;
         let mut context = vec![0.0; queries * columns];
-        Attention {
+        let attention = Attention {
             heads: self.heads,
             width: self.width,
             queries: self.rows(0, queries),
@@ -37,13 +49,16 @@ impl Case {
             values: self.rows(2, self.length),
             context: RowsMut { numbers: &mut context, stride: columns },
             scratch,
+        };
+        match form {
+            Form::F32(set) => attention.apply(set),
+            Form::Rounded(set) => attention.apply_rounded(set),
         }
-        .apply(set);
         context
     }
 
     /// What defines attention, and how far rounding may move it: a score of size `s` is off by some units of `s`.
-    fn twin(&self, query: usize, column: usize) -> (f64, f64) {
+    fn twin(&self, form: Form, query: usize, column: usize) -> (f64, f64) {
         let (head, stride) = (column / self.width, 3 * self.heads * self.width);
         let of = |part: usize, row: usize, at: usize| {
             f64::from(self.projections[1 + row * stride + part * self.heads * self.width + head * self.width + at])
@@ -58,19 +73,40 @@ impl Case {
         let total: f64 = weights.iter().sum();
         let value = |key: usize| of(2, key, column % self.width);
         let context = (0..self.length).map(|key| weights[key] / total * value(key)).sum();
-        let off = |key: usize| 2.0 * (self.width as f64 + 4.0) * f64::from(f32::EPSILON) * size(key);
+        // Half a step of each operand, if they are rounded.
+        let rounded = matches!(form, Form::Rounded(_));
+        let largest_of = |part: usize, rows: std::ops::Range<usize>| {
+            rows.flat_map(|row| (0..self.width).map(move |at| of(part, row, at).abs())).fold(0.0, f64::max)
+        };
+        let most = (f64::from(i32::MAX) / self.width.next_multiple_of(2) as f64).sqrt().floor().min(32_767.0);
+        let half = |largest: f64, most: f64| if rounded { 0.5001 * largest / most } else { 0.0 };
+        let query_half = half(largest_of(0, query..query + 1), most);
+        let key_half = half(largest_of(1, 0..self.length), most);
+        let value_half = half(largest_of(2, 0..self.length), 32_767.0);
+        let steps = |key: usize| {
+            let both = |at| of(0, query, at).abs() * key_half + of(1, key, at).abs() * query_half;
+            scale * (0..self.width).map(|at| both(at) + query_half * key_half).sum::<f64>()
+        };
+        let weight_half = half(1.0, 32_767.0) * (0..self.length).map(|key| value(key).abs() + value_half).sum::<f64>();
+        let off = |key: usize| 2.0 * (self.width as f64 + 4.0) * f64::from(f32::EPSILON) * size(key) + steps(key);
         let largest_off = (0..self.length).map(off).fold(0.0, f64::max);
         let spread = (0..self.length).map(|key| (weights[key] / total).max(1e-37) * value(key).abs()).sum::<f64>();
-        let rounding = (self.length as f64 + 20.0) * f64::from(f32::EPSILON);
-        (context, spread * ((2.0 * largest_off).exp_m1() * 2.0 + rounding) + 1e-30)
+        let exp = if rounded { 1e-5 } else { 0.0 };
+        let rounding = (self.length as f64 + 20.0) * f64::from(f32::EPSILON) + exp;
+        let allowed = spread * ((2.0 * largest_off).exp_m1() * 2.0 + rounding) + weight_half + value_half + 1e-30;
+        (context, allowed)
     }
 
-    fn wrong(&self, set: InstructionSet, context: &[f32]) -> Option<String> {
+    fn wrong(&self, form: Form, context: &[f32]) -> Option<String> {
         for (at, &found) in context.iter().enumerate() {
             let columns = self.heads * self.width;
-            let (truth, allowed) = self.twin(at / columns, at % columns);
+            let (truth, allowed) = self.twin(form, at / columns, at % columns);
             if (f64::from(found) - truth).abs() > allowed {
-                return Some(format!("{set}: query {} column {} is {found}, not {truth}", at / columns, at % columns));
+                return Some(format!(
+                    "{form:?}: query {} column {} is {found}, not {truth}",
+                    at / columns,
+                    at % columns
+                ));
             }
         }
         None
@@ -82,11 +118,11 @@ proptest! {
 
     #[test]
     fn attention_agrees_with_its_twin(case in cases(), before in cases()) {
-        for set in sets() {
+        for form in forms() {
             // A scratch that another sequence has been through.
             let mut scratch = AttentionScratch::default();
-            before.run(set, before.length, &mut scratch);
-            let wrong = case.wrong(set, &case.run(set, case.length, &mut scratch));
+            before.run(form, before.length, &mut scratch);
+            let wrong = case.wrong(form, &case.run(form, case.length, &mut scratch));
             prop_assert!(wrong.is_none(), "{}", wrong.unwrap());
         }
     }
@@ -94,13 +130,13 @@ proptest! {
     /// To the bit, also in a scratch that was used before.
     #[test]
     fn the_first_query_is_the_same_alone(case in cases(), before in cases()) {
-        for set in sets() {
+        for form in forms() {
             let mut scratch = AttentionScratch::default();
-            before.run(set, before.length, &mut scratch);
-            let all = case.run(set, case.length, &mut scratch);
-            let first = case.run(set, 1, &mut AttentionScratch::default());
+            before.run(form, before.length, &mut scratch);
+            let all = case.run(form, case.length, &mut scratch);
+            let first = case.run(form, 1, &mut AttentionScratch::default());
             let same = first.iter().zip(&all).all(|(a, b)| a.to_bits() == b.to_bits());
-            prop_assert!(same, "{set}");
+            prop_assert!(same, "{form:?}");
         }
     }
 }
@@ -110,23 +146,23 @@ proptest! {
 fn a_wrong_value_is_noticed() {
     let projections: Vec<f32> = (0..1 + 3 * 24 * 50).map(|at| ((at * 7 % 11) as f32 - 5.0) / 8.0).collect();
     let case = Case { heads: 2, width: 12, length: 50, projections };
-    for set in sets() {
+    for form in forms() {
         let mut other = case.clone();
         *other.projections.last_mut().unwrap() += 0.1;
-        let context = other.run(set, 50, &mut AttentionScratch::default());
-        assert!(other.wrong(set, &context).is_none() && case.wrong(set, &context).is_some(), "{set}");
+        let context = other.run(form, 50, &mut AttentionScratch::default());
+        assert!(other.wrong(form, &context).is_none() && case.wrong(form, &context).is_some(), "{form:?}");
     }
 }
 
 /// Scores that differ by more than `exp` can hold: the largest takes all. NaN is not swallowed.
 #[test]
 fn attention_to_extremes() {
-    for set in sets() {
+    for form in forms() {
         let projections = vec![0.0, 1e18, 1e18, 3.0, 1e18, -1e18, 5.0];
         let case = Case { heads: 1, width: 1, length: 2, projections };
-        assert_eq!(case.run(set, 2, &mut AttentionScratch::default()), [3.0, 3.0], "{set}");
+        assert_eq!(case.run(form, 2, &mut AttentionScratch::default()), [3.0, 3.0], "{form:?}");
         let projections = vec![0.0, 1.0, f32::NAN, 3.0, 1.0, 1.0, 5.0];
         let case = Case { heads: 1, width: 1, length: 2, projections };
-        assert!(case.run(set, 1, &mut AttentionScratch::default())[0].is_nan(), "{set}");
+        assert!(case.run(form, 1, &mut AttentionScratch::default())[0].is_nan(), "{form:?}");
     }
 }

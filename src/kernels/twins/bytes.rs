@@ -2,13 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{numbers, sets};
+use super::{integer_sets, numbers, sets};
 use crate::kernels::{InstructionSet, IntegerSet, MatrixS8, PackedS8, Quantized, Rows, RowsMut, Then};
-
-/// Every set for 8-bit products of this machine, also below the best.
-fn integer_sets() -> impl Iterator<Item = IntegerSet> {
-    InstructionSet::ladder().into_iter().flatten().take(1).flat_map(IntegerSet::ladder).flatten()
-}
 
 /// The byte of number `at` of a row, as the set reads it.
 fn byte(quantized: &Quantized, integers: IntegerSet, row: usize, at: usize) -> u8 {

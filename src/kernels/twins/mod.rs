@@ -9,10 +9,15 @@ mod rows;
 
 use proptest::prelude::*;
 
-use super::InstructionSet;
+use super::{InstructionSet, IntegerSet};
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
     InstructionSet::ladder().into_iter().flatten()
+}
+
+/// Every set for 8-bit products of this machine, also below the best.
+fn integer_sets() -> impl Iterator<Item = IntegerSet> {
+    InstructionSet::ladder().into_iter().flatten().take(1).flat_map(IntegerSet::ladder).flatten()
 }
 
 /// Numbers of the size that activations have, with zeros and outliers among them.

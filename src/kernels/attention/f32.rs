@@ -1,43 +1,12 @@
-//! Attention of one sequence: `softmax(Q K^T / sqrt(width)) V` for each head, a tile of queries at a time.
+//! Attention in `f32`, a tile of queries at a time.
 
 use std::ops::Range;
 
-use super::InstructionSet;
-use super::aligned::{Aligned, row_stride};
-use super::gemm::{Rows, RowsMut, tile};
-use super::rowwise::softmax_unscaled;
-use super::simd::{Kernel, MAX_COLUMNS, MAX_ROWS, Simd, fill};
-
-/// Room for one head's operands and one tile's scores; grows to the longest sequence seen.
-#[derive(Default)]
-pub(crate) struct AttentionScratch {
-    /// `[block of keys][number of the head][key]`
-    keys: Aligned<f32>,
-    /// `[block of the head's numbers][position][number]`
-    values: Aligned<f32>,
-    /// `[query of the tile][key]`
-    scores: Aligned<f32>,
-}
-
-/// One sequence's projections; a row's heads lie one after another.
-pub(crate) struct Attention<'a> {
-    pub(crate) heads: usize,
-    /// Numbers per head.
-    pub(crate) width: usize,
-    /// All positions' queries, or only the first one's.
-    pub(crate) queries: Rows<'a, f32>,
-    pub(crate) keys: Rows<'a, f32>,
-    pub(crate) values: Rows<'a, f32>,
-    /// A row for each query.
-    pub(crate) context: RowsMut<'a, f32>,
-    pub(crate) scratch: &'a mut AttentionScratch,
-}
-
-impl Attention<'_> {
-    pub(crate) fn apply(self, set: InstructionSet) {
-        set.run(self);
-    }
-}
+use super::Attention;
+use crate::kernels::aligned::row_stride;
+use crate::kernels::gemm::{Rows, tile};
+use crate::kernels::rowwise::{Mask, softmax_unscaled};
+use crate::kernels::simd::{Kernel, MAX_COLUMNS, MAX_ROWS, Simd, fill};
 
 impl Kernel for Attention<'_> {
     #[inline(always)]
@@ -49,9 +18,10 @@ impl Kernel for Attention<'_> {
         let value_block = length * S::COLUMNS;
         let padded = key_blocks * S::COLUMNS;
         let stride = row_stride(padded, 16);
-        let keys = self.scratch.keys.grown(key_blocks * key_block);
-        let values = self.scratch.values.grown(value_blocks * value_block);
+        let keys = self.scratch.key_panels.grown(key_blocks * key_block);
+        let values = self.scratch.value_panels.grown(value_blocks * value_block);
         let scores = self.scratch.scores.grown(MAX_ROWS * stride);
+        let mask = Mask::new(simd, length);
         let scale = 1.0 / (width as f32).sqrt();
         let mut sums = [0.0; MAX_ROWS * MAX_COLUMNS];
         for head in 0..self.heads {
@@ -62,16 +32,16 @@ impl Kernel for Attention<'_> {
                 let rows = self.queries.numbers.get(first * self.queries.stride + head * width..).unwrap_or_default();
                 for (block, panel) in keys.chunks_exact(key_block).take(key_blocks).enumerate() {
                     let out = scores.get_mut(block * S::COLUMNS..).unwrap_or_default();
-                    tile::<S, false>(simd, count, (rows, self.queries.stride), (panel, &[]), (out, stride));
+                    tile::<S, false>(simd, count, (rows, self.queries.stride), (panel, &[], &[]), (out, stride));
                 }
                 let mut inverses = [0.0; MAX_ROWS];
                 for (row, inverse) in scores.chunks_exact_mut(stride).zip(&mut inverses).take(count) {
                     if let Some(row) = row.get_mut(..padded) {
-                        *inverse = 1.0 / softmax_unscaled(simd, row, length, scale);
+                        *inverse = 1.0 / softmax_unscaled(simd, row, &mask, scale);
                     }
                 }
                 for (block, panel) in values.chunks_exact(value_block).take(value_blocks).enumerate() {
-                    tile::<S, false>(simd, count, (scores, stride), (panel, &[]), (&mut sums, S::COLUMNS));
+                    tile::<S, false>(simd, count, (scores, stride), (panel, &[], &[]), (&mut sums, S::COLUMNS));
                     let columns = S::COLUMNS.min(width - block * S::COLUMNS);
                     for (row, (sums, &inverse)) in sums.chunks_exact(S::COLUMNS).zip(&inverses).take(count).enumerate()
                     {
