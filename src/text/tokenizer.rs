@@ -81,6 +81,9 @@ impl Tokenizer {
 }
 
 /// A tokenizer of pairs: two texts in one sequence, as the file's template joins them.
+///
+/// The crate is not told the maximum: from that, version 0.23.2 stops within a text, and no longer knows which of two long
+/// ones is the longer. Other versions of it, and so the reference, do.
 pub(crate) struct PairTokenizer {
     inner: tokenizers::Tokenizer,
     max_tokens: usize,
