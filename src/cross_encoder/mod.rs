@@ -16,7 +16,7 @@ pub use activation::ScoreActivation;
 pub use options::CrossEncoderOptions;
 pub use quantize::QuantizedCrossEncoder;
 
-use crate::encoder::{Classifier, Engine, Wanted};
+use crate::encoder::{Batch, Chain, Engine, Wanted};
 use crate::error::{Error, Result};
 use crate::model::{Precision, ScoreDrift};
 use crate::text::PairTokenizer;
@@ -46,7 +46,7 @@ struct Inner {
     info: CrossEncoderInfo,
     tokenizer: PairTokenizer,
     engine: Engine,
-    classifier: Classifier,
+    chain: Chain,
 }
 
 /// What a cross-encoder is.
@@ -180,17 +180,17 @@ impl Inner {
             }));
         }
         let tokenize = |(query, passage): &Pair<'_>| self.tokenizer.encode(query, passage);
-        let logits = self.engine.run(&unique, tokenize, Wanted::Cls, |_, states| self.finish(states))?;
+        let logits = self.engine.run(&unique, tokenize, Wanted::Cls, |batch, states| self.finish(batch, states))?;
         Ok(places.into_iter().filter_map(|place| logits.get(place).cloned()).collect())
     }
 
-    fn finish(&self, states: &[f32]) -> Result<Vec<Vec<f32>>> {
-        let logits = self.classifier.logits(states);
-        if logits.iter().flatten().all(|logit| logit.is_finite()) {
-            Ok(logits)
-        } else {
-            Err(Error::model(format!("model {} gives a score that is not finite", self.info.name)))
+    /// The logits of each sequence of `batch` from the states of their first tokens.
+    fn finish(&self, batch: &Batch, states: &[f32]) -> Result<Vec<Vec<f32>>> {
+        let logits = self.chain.apply(states.to_vec(), batch.lengths.len());
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(Error::model(format!("model {} gives a score that is not finite", self.info.name)));
         }
+        Ok(logits.chunks(self.info.labels.len()).map(<[f32]>::to_vec).collect())
     }
 }
 
