@@ -132,8 +132,8 @@ impl BiEncoder {
         &self.0.info
     }
 
-    /// How many tokens of `text` reach its embedding when it is encoded as a passage, special ones and the model's
-    /// prompt included: [`max_tokens`](ModelInfo::max_tokens) at most.
+    /// How many tokens the encoder runs for `text` as a passage, special ones and the model's prompt included:
+    /// [`max_tokens`](ModelInfo::max_tokens) at most.
     ///
     /// # Errors
     /// `Model` if the tokenizer refuses the text.
@@ -224,7 +224,7 @@ impl Inner {
         };
         let pooled = batch.lengths.iter().flat_map(pool).collect();
         let vectors = self.chain.apply(pooled, batch.lengths.len());
-        vectors.chunks(self.info.dimension).map(|vector| Embedding::new(vector)).collect()
+        vectors.chunks(self.info.dimension).map(Embedding::new).collect()
     }
 }
 
