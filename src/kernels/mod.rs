@@ -42,7 +42,8 @@ pub(crate) use simd::IntegerSet;
 #[cfg(target_arch = "x86_64")]
 use simd::Vnni256;
 
-/// Forces the instruction set down (to the [`InstructionLevel`] of that name, or the next one there is), to reproduce another machine's results on this one.
+/// Forces the instruction set down (to the [`InstructionLevel`] of that name, or the next one there is), to reproduce
+/// another machine's results on this one.
 const ISA_VARIABLE: &str = "MARCATO_ISA";
 
 /// A set of vector instructions that this machine has: a value beyond `Portable` is the proof, so that calling a kernel
