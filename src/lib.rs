@@ -11,6 +11,7 @@
 //! Features add; they never change what the same call gives.
 //!
 //! - `builtin` (default): the built-in model, 23 MB in the binary.
+//! - `rates`: the kernels' own speed, for `benches/kernels.rs`; no part of the stable interface.
 //! - `usearch` (default): the approximate index for large collections; needs a C++ compiler.
 
 #![cfg_attr(
@@ -43,8 +44,11 @@ pub use cross_encoder::{
     CrossEncoder, CrossEncoderInfo, CrossEncoderOptions, QuantizedCrossEncoder, Ranked, ScoreActivation,
 };
 pub use embedding::Embedding;
-pub use encoder::BackendKind;
+pub use encoder::{BackendKind, InstructionLevel};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "rates")]
+#[doc(hidden)]
+pub use kernels::{Rate, kernel_rates};
 pub use model::{Drift, LocalModel, ModelKind, ModelName, ModelSource, Models, Precision, ScoreDrift};
 pub use passage::{MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_TEXT_BYTES, Metadata, Passage, PassageId};
 pub use progress::{Progress, Stage};

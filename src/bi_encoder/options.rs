@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{BiEncoder, Inner, ModelInfo};
-use crate::encoder::{BackendKind, Chain, EngineOptions};
+use crate::encoder::{BackendKind, Chain, EngineOptions, InstructionLevel};
 use crate::error::Result;
 use crate::model::{Model, ModelKind, Precision};
 use crate::similarity::Similarity;
@@ -43,6 +43,13 @@ impl BiEncoderOptions {
     /// Threads that encode, 1 or more; all cores by default.
     pub fn threads(mut self, threads: usize) -> Self {
         self.engine.threads = Some(threads);
+        self
+    }
+
+    /// The vector instructions to run on, to reproduce another machine's results; the best there are by default, or those
+    /// of the environment variable `MARCATO_ISA`. A level that this machine lacks is `Misuse` on opening.
+    pub fn instructions(mut self, level: InstructionLevel) -> Self {
+        self.engine.instructions = Some(level);
         self
     }
 

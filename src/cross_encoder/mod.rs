@@ -7,7 +7,6 @@ mod quantize;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -170,18 +169,8 @@ type Pair<'a> = (&'a str, &'a str);
 impl Inner {
     /// The logits of each pair, in order; pairs that are the same are computed once.
     fn logits(&self, pairs: &[Pair<'_>]) -> Result<Vec<Vec<f32>>> {
-        let mut unique = Vec::new();
-        let mut seen = HashMap::new();
-        let mut places = Vec::with_capacity(pairs.len());
-        for pair in pairs {
-            places.push(*seen.entry(*pair).or_insert_with(|| {
-                unique.push(*pair);
-                unique.len() - 1
-            }));
-        }
         let tokenize = |(query, passage): &Pair<'_>| self.tokenizer.encode(query, passage);
-        let logits = self.engine.run(&unique, tokenize, Wanted::Cls, |batch, states| self.finish(batch, states))?;
-        Ok(places.into_iter().filter_map(|place| logits.get(place).cloned()).collect())
+        self.engine.run(pairs, tokenize, Wanted::Cls, |batch, states| self.finish(batch, states))
     }
 
     /// The logits of each sequence of `batch` from the states of their first tokens.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{CrossEncoder, CrossEncoderInfo, Inner, ScoreActivation};
-use crate::encoder::{BackendKind, Chain, EngineOptions};
+use crate::encoder::{BackendKind, Chain, EngineOptions, InstructionLevel};
 use crate::error::{Error, Result};
 use crate::model::{Head, Model, ModelKind, Precision};
 use crate::text::PairTokenizer;
@@ -44,7 +44,14 @@ impl CrossEncoderOptions {
         self
     }
 
-    /// Tokens that one thread takes at once; 512 by default. Changes speed and memory, never a score.
+    /// The vector instructions to run on, to reproduce another machine's results; the best there are by default, or those
+    /// of the environment variable `MARCATO_ISA`. A level that this machine lacks is `Misuse` on opening.
+    pub fn instructions(mut self, level: InstructionLevel) -> Self {
+        self.engine.instructions = Some(level);
+        self
+    }
+
+    /// Tokens that one thread takes at once; 256 by default. Changes speed and memory, never a score.
     pub fn batch_tokens(mut self, tokens: usize) -> Self {
         self.engine.batch_tokens = Some(tokens);
         self

@@ -1,5 +1,8 @@
 //! Which sequences go through the encoder together.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use crate::text::Tokens;
 
 /// Sequences one after the other, without padding; at least one, each of at least one token.
@@ -39,6 +42,19 @@ impl Batch {
         self.ids.extend_from_slice(&tokens.ids);
         self.type_ids.extend_from_slice(&tokens.type_ids);
     }
+}
+
+/// Each text once, in the order of first appearance, and for each of `texts` its place among those.
+pub(crate) fn distinct<S: Copy + Eq + Hash>(texts: &[S]) -> (Vec<S>, Vec<usize>) {
+    let (mut distinct, mut seen) = (Vec::new(), HashMap::new());
+    let place = |text: &S| {
+        *seen.entry(*text).or_insert_with(|| {
+            distinct.push(*text);
+            distinct.len() - 1
+        })
+    };
+    let places = texts.iter().map(place).collect();
+    (distinct, places)
 }
 
 /// Batches of at most `budget` tokens (or one sequence), longest first so that threads end together.

@@ -13,7 +13,8 @@ mod pooling;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::{Batch, plan};
+pub use crate::kernels::InstructionLevel;
+pub(crate) use batch::{Batch, distinct, plan};
 pub(crate) use candle::CandleBackend;
 pub(crate) use chain::Chain;
 pub(crate) use cpu::CpuBackend;

@@ -11,7 +11,7 @@
 use proptest::prelude::*;
 
 use super::pooling::normalize;
-use super::{Backend, Batch, CandleBackend, CpuBackend, Wanted, plan, pool};
+use super::{Backend, Batch, CandleBackend, CpuBackend, Wanted, distinct, plan, pool};
 use crate::model::tests::fixture::{GOLDEN, golden_path};
 use crate::model::{Model, Pooling, PoolingMode};
 use crate::text::Tokens;
@@ -44,6 +44,15 @@ proptest! {
         found.sort_by_key(|(place, _)| *place);
         let expected: Vec<(usize, Tokens)> = sequences.into_iter().enumerate().collect();
         prop_assert_eq!(found, expected);
+    }
+
+    /// Few different texts, so that most are there more than once.
+    #[test]
+    fn distinct_texts_make_up_all(texts in proptest::collection::vec(0_u32..6, 0..60)) {
+        let (distinct, places) = distinct(&texts);
+        let again: Vec<u32> = places.iter().map(|place| distinct[*place]).collect();
+        prop_assert_eq!(again, texts);
+        prop_assert!(distinct.iter().enumerate().all(|(at, text)| !distinct[..at].contains(text)), "{distinct:?}");
     }
 
     #[test]

@@ -7,8 +7,11 @@
 mod aligned;
 mod attention;
 mod gemm;
+mod level;
 mod math;
 mod quantize;
+#[cfg(feature = "rates")]
+mod rates;
 mod rowwise;
 mod scalar;
 mod simd;
@@ -24,15 +27,23 @@ use std::sync::OnceLock;
 
 use half::f16;
 
+use crate::error::{Error, Result};
+
 pub(crate) use aligned::{Aligned, row_stride};
 pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use gemm::{MatrixS8, PackedF32, PackedS8, Rows, RowsMut, Then};
+pub use level::InstructionLevel;
 pub(crate) use quantize::Quantized;
+#[cfg(feature = "rates")]
+pub use rates::{Rate, kernel_rates};
 pub(crate) use rowwise::LayerNorm;
 pub(crate) use scalar::{inverse_norm_f16, similarity_f32};
 pub(crate) use simd::IntegerSet;
+#[cfg(target_arch = "x86_64")]
+use simd::Vnni256;
 
-/// Forces the instruction set down (`avx512`, `avx2`, `portable`), to reproduce another machine's results on this one.
+/// Forces the instruction set down (to the [`InstructionLevel`] of that name, or the next one there is), to reproduce
+/// another machine's results on this one.
 const ISA_VARIABLE: &str = "MARCATO_ISA";
 
 /// A set of vector instructions that this machine has: a value beyond `Portable` is the proof, so that calling a kernel
@@ -41,6 +52,8 @@ const ISA_VARIABLE: &str = "MARCATO_ISA";
 pub(crate) enum InstructionSet {
     #[cfg(target_arch = "x86_64")]
     Avx512(x86::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(Vnni256),
     #[cfg(target_arch = "x86_64")]
     Avx2(x86::Avx2),
     Portable,
@@ -53,33 +66,51 @@ impl InstructionSet {
         *CHOSEN.get_or_init(|| Self::choose(std::env::var(ISA_VARIABLE).ok().as_deref()))
     }
 
-    /// `"avx512"`, `"avx2"` or `"portable"`.
-    pub(crate) const fn name(self) -> &'static str {
+    /// The set of exactly this level.
+    ///
+    /// # Errors
+    /// `Misuse` if this machine lacks it.
+    pub(crate) fn at(level: InstructionLevel) -> Result<Self> {
+        Self::ladder().into_iter().flatten().find(|set| set.level() == level).ok_or_else(|| {
+            let names: Vec<&str> = Self::ladder().into_iter().flatten().map(Self::name).collect();
+            Error::misuse(format!("this machine lacks the instructions of level {level}; it has {}", names.join(", ")))
+        })
+    }
+
+    pub(crate) const fn level(self) -> InstructionLevel {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => "avx512",
+            Self::Avx512(_) => InstructionLevel::Avx512,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(_) => "avx2",
-            Self::Portable => "portable",
+            Self::AvxVnni(_) => InstructionLevel::AvxVnni,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => InstructionLevel::Avx2,
+            Self::Portable => InstructionLevel::Portable,
         }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        self.level().name()
     }
 
     /// The best available set that is not above `ceiling`; a name that we do not know sets no ceiling.
     fn choose(ceiling: Option<&str>) -> Self {
-        let skipped = match ceiling {
-            Some("portable") => 2,
-            Some("avx2") => 1,
-            _ => 0,
-        };
+        let level = ceiling.and_then(|name| name.parse::<InstructionLevel>().ok());
+        let skipped = InstructionLevel::ALL.into_iter().position(|rung| Some(rung) == level).unwrap_or(0);
         Self::ladder().into_iter().skip(skipped).flatten().next().unwrap_or(Self::Portable)
     }
 
-    /// Best first; a rung that this machine lacks is `None`.
-    pub(crate) fn ladder() -> [Option<Self>; 3] {
+    /// Best first, as [`InstructionLevel::ALL`]; a rung that this machine lacks is `None`.
+    pub(crate) fn ladder() -> [Option<Self>; 4] {
         #[cfg(target_arch = "x86_64")]
-        return [x86::Avx512::detect().map(Self::Avx512), x86::Avx2::detect().map(Self::Avx2), Some(Self::Portable)];
+        return [
+            x86::Avx512::detect().map(Self::Avx512),
+            x86::Avx2::detect().and_then(Vnni256::detect).map(Self::AvxVnni),
+            x86::Avx2::detect().map(Self::Avx2),
+            Some(Self::Portable),
+        ];
         #[cfg(not(target_arch = "x86_64"))]
-        [None, None, Some(Self::Portable)]
+        [None, None, None, Some(Self::Portable)]
     }
 
     /// One row alone.
@@ -94,6 +125,8 @@ impl InstructionSet {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(set) => set.dots_f16(query, rows, dots),
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni(set) => set.avx2().dots_f16(query, rows, dots),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(set) => set.dots_f16(query, rows, dots),
             Self::Portable => scalar::dots_f16_portable(query, rows, dots),

@@ -6,7 +6,8 @@ use half::f16;
 use proptest::prelude::*;
 
 use super::scalar::{self, inverse_norm_f16, similarity_f32, widen};
-use super::{InstructionSet, dot_f16, dots_f16};
+use super::{InstructionLevel, InstructionSet, dot_f16, dots_f16};
+use crate::error::ErrorKind;
 use crate::similarity::Similarity;
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
@@ -129,7 +130,25 @@ fn a_request_only_lowers_the_instruction_set() {
     assert_eq!(InstructionSet::choose(Some("avx512")), best);
     assert_eq!(InstructionSet::choose(Some("no such set")), best);
     assert_eq!(InstructionSet::choose(Some("portable")), InstructionSet::Portable);
-    assert_ne!(InstructionSet::choose(Some("avx2")).name(), "avx512");
+    assert!(["avx2", "portable"].contains(&InstructionSet::choose(Some("avx2")).name()));
+    assert!(["avx-vnni", "avx2", "portable"].contains(&InstructionSet::choose(Some("avx-vnni")).name()));
+}
+
+#[test]
+fn a_level_is_given_or_refused_by_name() {
+    for level in InstructionLevel::ALL {
+        assert_eq!(level.name().parse::<InstructionLevel>().unwrap(), level);
+        let has = sets().any(|set| set.level() == level);
+        match InstructionSet::at(level) {
+            Ok(set) => assert!(has && set.level() == level),
+            Err(error) => {
+                assert!(!has && error.kind() == ErrorKind::Misuse);
+                assert!(error.to_string().contains(level.name()) && error.to_string().contains("portable"), "{error}");
+            }
+        }
+    }
+    let error = "avx9".parse::<InstructionLevel>().unwrap_err().to_string();
+    assert!(error.contains("avx9") && error.contains("avx-vnni"), "{error}");
 }
 
 #[test]

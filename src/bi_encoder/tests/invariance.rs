@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{bits, open};
-use crate::BackendKind;
+use super::{bits, difference, open};
 use crate::bi_encoder::{BiEncoder, BiEncoderOptions, Encoder};
 use crate::model::Precision;
 use crate::model::tests::fixture::{Expected, GOLDEN, golden_path};
+use crate::{BackendKind, ErrorKind, InstructionLevel};
 
 /// Every way to run a model that has kernels of its own.
 fn ways() -> [BiEncoderOptions; 3] {
@@ -111,4 +111,42 @@ fn batches_and_threads_change_no_bit_of_the_built_in_model() {
             assert_eq!(changed, 0, "{backend:?}: {threads} threads, batches of {tokens} tokens");
         }
     }
+}
+
+/// Every level that this machine has gives the reference's vectors; another is refused by its name.
+#[test]
+fn a_level_of_instructions_changes_rounding_alone() {
+    let expected = Expected::of("mean");
+    let levels =
+        [InstructionLevel::Avx512, InstructionLevel::AvxVnni, InstructionLevel::Avx2, InstructionLevel::Portable];
+    let mut had = 0;
+    for level in levels {
+        match BiEncoder::options().threads(1).instructions(level).open(golden_path("mean")) {
+            Ok(encoder) => {
+                let found = encoder.encode_passages(&expected.texts()).unwrap();
+                assert!(difference(&found, &expected.passages) <= 1e-5, "{level}");
+                assert_eq!(encoder.instruction_set(), level.name());
+                had += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Misuse);
+                assert!(error.to_string().contains(level.name()), "{error}");
+            }
+        }
+    }
+    assert!(had > 0);
+    let candle = BiEncoder::options().backend(BackendKind::Candle).instructions(InstructionLevel::Portable);
+    assert_eq!(candle.open(golden_path("mean")).unwrap_err().kind(), ErrorKind::Misuse);
+}
+
+/// What is there twice is computed once, and is still in each of its places.
+#[test]
+fn texts_may_be_there_more_than_once() {
+    let encoder = open(&golden_path("mean"));
+    let found = encoder.encode_passages(&["one", "two", "one", "", "two", "one"]).unwrap();
+    let alone: Vec<_> = ["one", "two", "one", "", "two", "one"]
+        .iter()
+        .map(|text| encoder.encode_passages(&[text]).unwrap().remove(0))
+        .collect();
+    assert!(bits(&found) == bits(&alone));
 }

@@ -34,6 +34,7 @@ pub(crate) struct CpuBackend {
 
 impl CpuBackend {
     /// On the best instruction set of this machine.
+    #[cfg(test)]
     pub(crate) fn new(config: &EncoderConfig, weights: &Weights) -> Result<Self> {
         Self::with_instruction_set(InstructionSet::chosen(), config, weights)
     }

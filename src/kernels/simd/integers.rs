@@ -83,16 +83,13 @@ impl IntegerSet {
     /// Best first; a rung that this machine lacks is `None`.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn ladder(set: InstructionSet) -> [Option<Self>; 3] {
-        let (avx512, avx2) = match set {
-            InstructionSet::Avx512(avx512) => (Some(avx512), Avx2::detect()),
-            InstructionSet::Avx2(avx2) => (None, Some(avx2)),
-            InstructionSet::Portable => (None, None),
+        let (avx512, vnni, avx2) = match set {
+            InstructionSet::Avx512(avx512) => (Some(avx512), Avx2::detect().and_then(Vnni256::detect), Avx2::detect()),
+            InstructionSet::AvxVnni(vnni) => (None, Some(vnni), Some(vnni.avx2())),
+            InstructionSet::Avx2(avx2) => (None, None, Some(avx2)),
+            InstructionSet::Portable => (None, None, None),
         };
-        [
-            avx512.and_then(Vnni512::detect).map(Self::Avx512Vnni),
-            avx2.and_then(Vnni256::detect).map(Self::AvxVnni),
-            avx2.map(Self::Avx2),
-        ]
+        [avx512.and_then(Vnni512::detect).map(Self::Avx512Vnni), vnni.map(Self::AvxVnni), avx2.map(Self::Avx2)]
     }
 
     /// Best first; a rung that this machine lacks is `None`.

@@ -27,8 +27,12 @@ impl Vnni512 {
 }
 
 impl Vnni256 {
-    pub(super) fn detect(avx2: Avx2) -> Option<Self> {
+    pub(crate) fn detect(avx2: Avx2) -> Option<Self> {
         is_x86_feature_detected!("avxvnni").then_some(Self(avx2))
+    }
+
+    pub(crate) const fn avx2(self) -> Avx2 {
+        self.0
     }
 }
 

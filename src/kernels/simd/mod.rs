@@ -13,6 +13,8 @@ mod x86;
 
 use super::InstructionSet;
 pub(crate) use integers::{IntegerKernel, IntegerSet, Integers};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use integers_x86::Vnni256;
 pub(crate) use portable::Portable;
 
 /// Columns of a panel are this many registers wide.
@@ -91,6 +93,8 @@ impl InstructionSet {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(set) => set.vectorize(kernel),
             #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni(set) => set.avx2().vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx2(set) => set.vectorize(kernel),
             Self::Portable => Portable.vectorize(kernel),
         }
@@ -102,7 +106,7 @@ impl InstructionSet {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => super::x86::Avx512::COLUMNS,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(_) => super::x86::Avx2::COLUMNS,
+            Self::AvxVnni(_) | Self::Avx2(_) => super::x86::Avx2::COLUMNS,
             Self::Portable => Portable::COLUMNS,
         }
     }
