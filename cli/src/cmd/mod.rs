@@ -5,6 +5,7 @@ mod completions;
 mod delete;
 mod demo;
 mod encode;
+mod eval;
 mod get;
 mod list;
 mod model;
@@ -27,6 +28,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::List(list) => list::run(list, &mut output),
         Command::Stats(stats) => stats::run(stats, &mut output),
         Command::Encode(encode) => encode::run(encode, &mut output),
+        Command::Eval(eval) => eval::run(eval, &mut output),
         Command::Model(model) => model::run(model, &mut output),
         Command::Completions { shell } => completions::run(*shell, &mut output),
     }?;

@@ -2,6 +2,7 @@
 //!
 //! - `forms`: the forms that programs rely on
 //! - `files`: every format that `add` reads
+//! - `eval`: measuring rankings
 //! - `refusals`: bad input, each with its message and exit code
 //! - `kill`: SIGKILL in the middle of `add`
 
@@ -13,6 +14,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod eval;
 mod files;
 mod forms;
 #[cfg(unix)]

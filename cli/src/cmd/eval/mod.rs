@@ -1,0 +1,124 @@
+//! `marcato eval`: a ranking measured against judgements, and against another ranking.
+
+mod page;
+mod plot;
+mod report;
+mod search;
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use marcato::Collection;
+use marcato::eval::{Dataset, Qrels, Run, compare, evaluate};
+use serde_json::Value;
+
+use crate::args::Eval;
+use crate::output::Output;
+use report::{Baseline, Report};
+
+/// What is to be measured, and what is known about it.
+struct Subject {
+    title: String,
+    /// What it was made of, for the report.
+    facts: Vec<(&'static str, Value)>,
+    qrels: Qrels,
+    run: Run,
+    /// Where the texts of queries are, if the run was made here.
+    dataset: Option<Dataset>,
+    /// Where the texts of passages are.
+    collection: Option<Collection>,
+    warnings: Vec<String>,
+}
+
+pub(crate) fn run(args: &Eval, output: &mut Output) -> Result<()> {
+    let baseline = args.baseline.as_ref().map(|path| Ok::<_, anyhow::Error>((path, Run::read(path)?))).transpose()?;
+    // Before the search, which may take hours.
+    let written: Vec<&PathBuf> = args.html.iter().chain(args.run.iter().filter(|_| args.qrels.is_none())).collect();
+    for path in written {
+        check_writable(path)?;
+    }
+    let mut subject = match (&args.qrels, &args.run, &args.data) {
+        (Some(qrels), Some(run), _) => made_elsewhere(qrels, run)?,
+        (None, _, Some(data)) => search::answered(args, data)?,
+        _ => bail!("either --data, or --run with --qrels"),
+    };
+    if args.ignore_identical_ids {
+        subject.run.remove_identical_ids();
+    }
+    if args.qrels.is_none()
+        && let Some(path) = &args.run
+    {
+        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let tag = format!("marcato-{}", args.mode.name());
+        subject
+            .run
+            .write_trec(BufWriter::new(file), &tag)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let evaluation = evaluate(&subject.qrels, &subject.run, &args.measures)?;
+    let mut warnings = std::mem::take(&mut subject.warnings);
+    warnings.extend(evaluation.warnings());
+    let baseline = match baseline {
+        Some((path, mut run)) => {
+            if args.ignore_identical_ids {
+                run.remove_identical_ids();
+            }
+            let other = evaluate(&subject.qrels, &run, &args.measures)
+                .with_context(|| format!("cannot compare with {}", path.display()))?;
+            warnings.extend(other.warnings().iter().map(|warning| format!("{}: {warning}", path.display())));
+            Some(Baseline { name: name(path), comparisons: compare(&evaluation, &other)?, run, evaluation: other })
+        }
+        None => None,
+    };
+    for warning in &warnings {
+        eprintln!("warning: {warning}");
+    }
+    let report = Report { title: subject.title.clone(), facts: subject.facts.clone(), evaluation, baseline, warnings };
+    if let Some(path) = &args.html {
+        let page = page::page(&report, &subject)?;
+        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if output.json { output.value(&report.json(args.per_query)) } else { report.print(args.per_query, output) }
+}
+
+/// A run and judgements from files.
+fn made_elsewhere(qrels: &Path, run: &Path) -> Result<Subject> {
+    Ok(Subject {
+        title: name(run),
+        facts: vec![("run", path(run)), ("qrels", path(qrels))],
+        qrels: Qrels::read(qrels)?,
+        run: Run::read(run)?,
+        dataset: None,
+        collection: None,
+        warnings: Vec::new(),
+    })
+}
+
+fn path(path: &Path) -> Value {
+    Value::String(path.display().to_string())
+}
+
+/// The last part of a path, as people call the thing.
+fn name(path: &Path) -> String {
+    path.canonicalize()
+        .ok()
+        .as_deref()
+        .unwrap_or(path)
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn check_writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() {
+        bail!("cannot write {}: it is a directory", path.display());
+    }
+    if !folder.is_dir() {
+        bail!("cannot write {}: there is no directory {}", path.display(), folder.display());
+    }
+    Ok(())
+}
