@@ -131,11 +131,11 @@ fn worst(page: &mut String, report: &Report, subject: &Subject) -> Result<()> {
         let text = subject.dataset.as_ref().and_then(|dataset| dataset.query(id)).unwrap_or_default();
         writeln!(page, "<li><h3><span>{value:.4}</span> {} <code>{}</code></h3>", escape(text), escape(id))?;
         let ranking = subject.run.ranking(id);
-        page.push_str("<table>");
+        page.push_str("<table><tr><th>rank<th>grade<th>passage<th></tr>");
         for (ranked, rank) in ranking.iter().zip(1..).take(SHOWN) {
             row(page, subject, Some(rank), &ranked.id, subject.qrels.grade(id, &ranked.id))?;
         }
-        page.push_str("<tr><td colspan=\"4\" class=\"rule\">relevant</tr>");
+        page.push_str("<tr><td colspan=\"4\" class=\"rule\">relevant passages</tr>");
         let mut relevant: Vec<(&str, i64)> = subject.qrels.judgements(id).filter(|(_, grade)| *grade > 0).collect();
         relevant.sort_by_key(|(_, grade)| -grade);
         for (passage, grade) in relevant.iter().take(SHOWN) {
