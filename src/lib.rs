@@ -3,7 +3,8 @@
 //! # Where to begin
 //!
 //! [`Collection`] is the handle; [`Passage`] goes in, [`Hit`] comes out. [`BiEncoder`] turns text into an
-//! [`Embedding`] by itself, [`Encoder`] is what you implement to bring your own. [`eval`] measures rankings.
+//! [`Embedding`] by itself, [`Encoder`] is what you implement to bring your own; [`CrossEncoder`] scores a query and a
+//! passage together. [`eval`] measures rankings, [`util`] compares embeddings without a collection.
 //!
 //! # Crate features
 //!
@@ -19,6 +20,7 @@
 
 mod bi_encoder;
 mod collection;
+mod cross_encoder;
 mod embedding;
 mod encoder;
 mod error;
@@ -31,12 +33,17 @@ mod progress;
 mod similarity;
 mod store;
 mod text;
+pub mod util;
 
-pub use bi_encoder::{BackendKind, BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
+pub use bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
 pub use collection::{Collection, CollectionOptions, CollectionStats, Hit, Index, OpenReport, Query, Written};
+pub use cross_encoder::{
+    CrossEncoder, CrossEncoderInfo, CrossEncoderOptions, QuantizedCrossEncoder, Ranked, ScoreActivation,
+};
 pub use embedding::Embedding;
+pub use encoder::BackendKind;
 pub use error::{Error, ErrorKind, Result};
-pub use model::{Drift, Precision};
+pub use model::{Drift, ModelKind, Precision, ScoreDrift};
 pub use passage::{MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_TEXT_BYTES, Metadata, Passage, PassageId};
 pub use progress::{Progress, Stage};
 pub use similarity::Similarity;

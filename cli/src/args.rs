@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Measure how well queries are answered: search a test collection, or judge a run made elsewhere
     #[command(after_help = EVAL_HELP)]
     Eval(Eval),
+    /// Score pairs with a cross-encoder: JSONL {"query", "passage"} in, JSONL {"score"} out, in the same order
+    #[command(after_help = SCORE_HELP)]
+    Score(Score),
     /// Look at models, and make artifacts of them
     #[command(subcommand)]
     Model(Model),
@@ -98,7 +101,15 @@ Examples:
   marcato eval --data scifact --run dense.trec
   marcato eval --run dense.trec --qrels scifact/qrels/test.tsv --json
   marcato eval --run dense.trec --qrels scifact/qrels/test.tsv --baseline bm25.trec --html report.html
+  marcato eval --data scifact --candidates bm25.trec --rerank ./ms-marco-MiniLM-L6-v2 --rerank-top 50
   marcato eval --data scifact --split train --measure ndcg_cut_10,recall_100 --per-query";
+
+const SCORE_HELP: &str = "The score is a number, or a list of them if the model has several labels.
+
+Examples:
+  marcato score --model ./ms-marco-MiniLM-L6-v2 < pairs.jsonl > scores.jsonl
+  echo '{\"query\": \"how big is London\", \"passage\": \"London has 9,787,426 inhabitants\"}' |
+    marcato score --model ./ms-marco-MiniLM-L6-v2 --activation sigmoid";
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Add {
@@ -207,6 +218,16 @@ pub(crate) struct Eval {
     /// Where to write the rankings as a TREC run; with --qrels, the run to judge
     #[arg(long, value_name = "FILE")]
     pub(crate) run: Option<PathBuf>,
+    /// Rerank with this cross-encoder: a directory or artifact. The first stage is then the baseline, unless --baseline
+    /// names another
+    #[arg(long, value_name = "NAME_OR_DIR", requires = "data")]
+    pub(crate) rerank: Option<String>,
+    /// First passages of each ranking that are reranked; the others stay behind them
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive, requires = "rerank")]
+    pub(crate) rerank_top: usize,
+    /// Rerank this run, instead of searching
+    #[arg(long, value_name = "FILE", requires = "rerank", conflicts_with_all = ENCODING)]
+    pub(crate) candidates: Option<PathBuf>,
     /// Another run to compare with, by paired significance tests
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
@@ -228,6 +249,34 @@ pub(crate) struct Eval {
 
 /// Arguments of `eval` that say how to search: of no use for a run made elsewhere.
 const SEARCHING: [&str; 8] = ["data", "split", "mode", "top", "model", "precision", "backend", "threads"];
+
+/// Those that say how the first stage searches: of no use where it is given.
+const ENCODING: [&str; 5] = ["collection", "mode", "top", "model", "precision"];
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Score {
+    /// The cross-encoder's directory or artifact
+    #[arg(long, value_name = "NAME_OR_DIR")]
+    pub(crate) model: String,
+    /// What turns the model's logits into scores
+    #[arg(long, value_enum, default_value_t = ActivationArg::Model)]
+    pub(crate) activation: ActivationArg,
+    /// Tokens of a pair that count; the model's own maximum if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) max_length: Option<usize>,
+    /// What to keep the model's weights in
+    #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
+    pub(crate) precision: PrecisionArg,
+    /// What runs the model
+    #[arg(long, value_enum, default_value_t = BackendArg::Cpu)]
+    pub(crate) backend: BackendArg,
+    /// Threads that encode; all cores if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) threads: Option<usize>,
+    /// Tokens that a thread takes at once; changes speed and memory, never a score
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) batch_tokens: Option<usize>,
+}
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Model {
@@ -272,6 +321,16 @@ pub(crate) struct EncoderArgs {
 pub(crate) enum Kind {
     Query,
     Passage,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActivationArg {
+    /// The logits themselves
+    Identity,
+    /// Between 0 and 1
+    Sigmoid,
+    /// What the model declares
+    Model,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

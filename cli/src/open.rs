@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use marcato::{BackendKind, BiEncoder, Collection, CollectionOptions, ErrorKind, Index, Precision};
+use marcato::{
+    BackendKind, BiEncoder, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, Precision, ScoreActivation,
+};
 
-use crate::args::{BackendArg, EncoderArgs, IndexArg, PrecisionArg};
+use crate::args::{ActivationArg, BackendArg, EncoderArgs, IndexArg, PrecisionArg, Score};
 use crate::progress;
 
 /// What `--model` may say for the model inside the program.
@@ -27,6 +29,40 @@ pub(crate) fn encoder(args: &EncoderArgs) -> Result<BiEncoder> {
              directory, or leave --model out for the built-in one"
         ),
     }
+}
+
+/// The cross-encoder that was asked for.
+pub(crate) fn cross_encoder(args: &Score) -> Result<CrossEncoder> {
+    let mut options = CrossEncoder::options().precision(precision(args.precision)).backend(backend(args.backend));
+    if let Some(threads) = args.threads {
+        options = options.threads(threads);
+    }
+    if let Some(tokens) = args.batch_tokens {
+        options = options.batch_tokens(tokens);
+    }
+    if let Some(max_length) = args.max_length {
+        options = options.max_length(max_length);
+    }
+    let options = match args.activation {
+        ActivationArg::Identity => options.activation(ScoreActivation::Identity),
+        ActivationArg::Sigmoid => options.activation(ScoreActivation::Sigmoid),
+        ActivationArg::Model => options,
+    };
+    options.open(&args.model).with_context(|| format!("cannot use the model \"{}\"", args.model))
+}
+
+/// A cross-encoder as it declares itself, with the threads and the backend of the bi-encoder that it follows.
+pub(crate) fn reranker(model: &str, args: &EncoderArgs) -> Result<CrossEncoder> {
+    let mut options = CrossEncoder::options().backend(backend(args.backend));
+    if let Some(threads) = args.threads {
+        options = options.threads(threads);
+    }
+    let cross_encoder = options.open(model).with_context(|| format!("cannot use the model \"{model}\""))?;
+    let labels = &cross_encoder.info().labels;
+    if labels.len() != 1 {
+        bail!("cannot rerank with the model \"{model}\": it has {} labels, a reranker has one score", labels.len());
+    }
+    Ok(cross_encoder)
 }
 
 /// Options for a collection whose texts will be encoded. The default model is loaded no sooner than needed.

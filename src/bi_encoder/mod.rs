@@ -7,22 +7,21 @@ mod quantize;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 pub use encoder::Encoder;
-pub use options::{BackendKind, BiEncoderOptions};
+pub use options::BiEncoderOptions;
 pub use quantize::{Quantized, quantize};
 
 use crate::embedding::Embedding;
-use crate::encoder::{Backend, Batch, Wanted, normalize, plan, pool};
-use crate::error::Result;
+use crate::encoder::{Batch, Chain, Engine, Wanted, pool};
+use crate::error::{Error, Result};
 use crate::model::{Drift, Pooling, Precision, Prompts};
 use crate::similarity::Similarity;
-use crate::text::{Tokenizer, Tokens};
+use crate::text::Tokenizer;
 
 /// A sentence-transformers bi-encoder, ready to run. Cheap to clone; `Send + Sync`; every call may run beside others.
 ///
@@ -45,13 +44,12 @@ pub struct BiEncoder(Arc<Inner>);
 struct Inner {
     info: ModelInfo,
     tokenizer: Tokenizer,
-    backend: Box<dyn Backend>,
+    engine: Engine,
+    /// Numbers per token state.
+    width: usize,
     pooling: Pooling,
-    normalize: bool,
+    chain: Chain,
     prompts: Prompts,
-    batch_tokens: usize,
-    /// The encoder's own threads: the host's global pool is its own affair.
-    threads: rayon::ThreadPool,
 }
 
 /// What a model is.
@@ -68,10 +66,15 @@ pub struct ModelInfo {
     pub layers: usize,
     /// Numbers per embedding.
     pub dimension: usize,
-    /// How token states become one vector: `mean` or `cls`.
+    /// How token states become one vector: `cls`, `max`, `mean`, `mean_sqrt_len_tokens`, `weightedmean` or `lasttoken`,
+    /// or several of them with `+` between, whose vectors come one after the other.
     pub pooling: String,
     /// Whether embeddings have unit length.
     pub normalized: bool,
+    /// What its configuration puts before texts, by name.
+    pub prompts: BTreeMap<String, String>,
+    /// The name of the prompt for texts of which nothing else is said.
+    pub default_prompt_name: Option<String>,
     /// The similarity that it declares, or the caller's choice.
     pub similarity: Similarity,
     /// Tokens of a text that count.
@@ -107,6 +110,16 @@ impl BiEncoder {
     /// Choices to make before opening.
     pub fn options() -> BiEncoderOptions {
         BiEncoderOptions::default()
+    }
+
+    /// One embedding per text, in order, with the prompt that the model's configuration calls `prompt_name`, or with
+    /// its default prompt, if it has one. [`encode_queries`](Encoder::encode_queries) and
+    /// [`encode_passages`](Encoder::encode_passages) are for search: they have prompts of their own and no default.
+    ///
+    /// # Errors
+    /// `Misuse` if the model has no prompt of that name; otherwise as those.
+    pub fn encode(&self, texts: &[&str], prompt_name: Option<&str>) -> Result<Vec<Embedding>> {
+        self.0.encode(texts, self.0.prompt(prompt_name)?)
     }
 
     /// What the model is.
@@ -153,46 +166,47 @@ pub(crate) fn builtin_fingerprint() -> Result<String> {
 
 impl Inner {
     fn encode(&self, texts: &[&str], prompt: &str) -> Result<Vec<Embedding>> {
-        self.threads.install(|| {
-            let tokenize = |text: &&str| {
-                if prompt.is_empty() {
-                    self.tokenizer.encode(text)
-                } else {
-                    self.tokenizer.encode(&format!("{prompt}{text}"))
-                }
-            };
-            let tokens = texts.par_iter().map(tokenize).collect::<Result<Vec<Tokens>>>()?;
-            let batches = plan(&tokens, self.batch_tokens);
-            let encoded = if self.backend.takes_batches_at_once() {
-                batches.par_iter().with_max_len(1).map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
+        // Pooled away where the model says so, which is of no text without one.
+        let prompt_tokens = match prompt {
+            "" => 0,
+            _ if self.pooling.include_prompt => 0,
+            prompt => self.tokenizer.prompt_tokens(prompt)?,
+        };
+        let tokenize = |text: &&str| {
+            if prompt.is_empty() {
+                self.tokenizer.encode(text)
             } else {
-                batches.iter().map(|batch| self.run(batch)).collect::<Result<Vec<_>>>()?
-            };
-            let mut placed: Vec<(usize, Embedding)> = encoded.into_iter().flatten().collect();
-            placed.sort_by_key(|(place, _)| *place);
-            Ok(placed.into_iter().map(|(_, embedding)| embedding).collect())
-        })
+                self.tokenizer.encode(&format!("{prompt}{text}"))
+            }
+        };
+        let wanted = if self.pooling.is_cls_alone(prompt_tokens) { Wanted::Cls } else { Wanted::All };
+        self.engine.run(texts, tokenize, wanted, |batch, states| self.embed(batch, wanted, states, prompt_tokens))
     }
 
-    fn run(&self, batch: &Batch) -> Result<Vec<(usize, Embedding)>> {
-        let wanted = match self.pooling {
-            Pooling::Cls => Wanted::Cls,
-            Pooling::Mean => Wanted::All,
-        };
-        let states = self.backend.forward(batch, wanted)?;
-        let width = self.info.dimension;
-        let mut rest = states.as_slice();
-        let embed = |(place, length): (&usize, &usize)| {
+    fn prompt(&self, name: Option<&str>) -> Result<&str> {
+        let Prompts { named, default, .. } = &self.prompts;
+        match (name, default) {
+            (None, None) => Ok(""),
+            (None, Some(default)) => Ok(named.get(default).map_or("", String::as_str)),
+            (Some(name), _) => named.get(name).map(String::as_str).ok_or_else(|| {
+                let all = named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                Error::misuse(format!("model {} has no prompt \"{name}\"; it has: {all}", self.info.name))
+            }),
+        }
+    }
+
+    /// The embedding of each sequence of `batch` from its states.
+    fn embed(&self, batch: &Batch, wanted: Wanted, states: &[f32], prompt_tokens: usize) -> Result<Vec<Embedding>> {
+        let mut rest = states;
+        let pool = |length: &usize| {
             let rows = if wanted == Wanted::Cls { 1 } else { *length };
-            let (sequence, after) = rest.split_at_checked(rows * width).unwrap_or_default();
+            let (sequence, after) = rest.split_at_checked(rows * self.width).unwrap_or_default();
             rest = after;
-            let mut vector = pool(sequence, width, self.pooling);
-            if self.normalize {
-                normalize(&mut vector);
-            }
-            Ok((*place, Embedding::new(vector)?))
+            pool(sequence, self.width, &self.pooling, prompt_tokens)
         };
-        batch.places.iter().zip(&batch.lengths).map(embed).collect()
+        let pooled = batch.lengths.iter().flat_map(pool).collect();
+        let vectors = self.chain.apply(pooled, batch.lengths.len());
+        vectors.chunks(self.info.dimension).map(|vector| Embedding::new(vector)).collect()
     }
 }
 

@@ -1,30 +1,14 @@
 //! How a bi-encoder is opened; every default with its reason.
 
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{BiEncoder, Inner, ModelInfo};
-use crate::encoder::{Backend, CandleBackend, CpuBackend};
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, Precision};
+use crate::encoder::{BackendKind, Chain, EngineOptions};
+use crate::error::Result;
+use crate::model::{Model, ModelKind, Precision};
 use crate::similarity::Similarity;
 use crate::text::Tokenizer;
-
-/// Tokens that go through the encoder at once on one thread: enough rows to keep the matrix products busy, few enough
-/// for their intermediate results to stay in a core's cache (512 was the fastest of 128 to 4096 on two Zen 4 cores).
-const BATCH_TOKENS: usize = 512;
-
-/// What runs the encoder's forward pass. Both take the same weights and agree within the precision's stated error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BackendKind {
-    /// Marcato's own: fused, without padding, in f32 or in 8-bit integers as the weights are.
-    #[default]
-    Cpu,
-    /// `candle-transformers`, always in f32: the reference.
-    Candle,
-}
 
 /// Choices to make before opening a [`BiEncoder`].
 ///
@@ -39,35 +23,32 @@ pub enum BackendKind {
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct BiEncoderOptions {
-    backend: BackendKind,
-    precision: Precision,
-    threads: Option<usize>,
-    batch_tokens: Option<usize>,
+    engine: EngineOptions,
     similarity: Option<Similarity>,
 }
 
 impl BiEncoderOptions {
     /// What to keep the weights in; the model's own by default.
     pub fn precision(mut self, precision: Precision) -> Self {
-        self.precision = precision;
+        self.engine.precision = precision;
         self
     }
 
     /// What runs the forward pass; Marcato's own by default.
     pub fn backend(mut self, backend: BackendKind) -> Self {
-        self.backend = backend;
+        self.engine.backend = backend;
         self
     }
 
     /// Threads that encode, 1 or more; all cores by default.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = Some(threads);
+        self.engine.threads = Some(threads);
         self
     }
 
     /// Tokens that one thread takes at once; 512 by default. Changes speed and memory, never a vector.
     pub fn batch_tokens(mut self, tokens: usize) -> Self {
-        self.batch_tokens = Some(tokens);
+        self.engine.batch_tokens = Some(tokens);
         self
     }
 
@@ -95,41 +76,21 @@ impl BiEncoderOptions {
     }
 
     pub(super) fn build(self, model: Model) -> Result<BiEncoder> {
-        let model = match self.precision {
-            Precision::Int8 => model.quantized()?,
-            Precision::F32 if model.precision != Precision::F32 => {
-                return Err(Error::misuse(format!(
-                    "model {} carries int8 weights only; open the directory with its full weights for f32",
-                    model.name
-                )));
-            }
-            Precision::F32 | Precision::Auto => model,
-        };
-        let threads = match self.threads {
-            Some(0) => return Err(Error::misuse("an encoder needs at least one thread")),
-            Some(threads) => threads,
-            None => std::thread::available_parallelism().map_or(1, NonZero::get),
-        };
-        let batch_tokens = match self.batch_tokens {
-            Some(0) => return Err(Error::misuse("a batch needs room for at least one token")),
-            Some(tokens) => tokens,
-            None => BATCH_TOKENS,
-        };
+        model.kind().expect(ModelKind::BiEncoder, &model.name)?;
+        let model = self.engine.precise(model)?;
         let (config, modules) = (&model.config, &model.modules);
         let tokenizer =
             Tokenizer::new(model.tokenizer.as_slice(), modules.max_tokens, modules.lowercase, config.vocabulary)?;
-        let backend: Box<dyn Backend> = match self.backend {
-            BackendKind::Cpu => Box::new(CpuBackend::new(config, &model.weights)?),
-            BackendKind::Candle => Box::new(CandleBackend::new(config, &model.weights)?),
-        };
         let info = ModelInfo {
             name: model.name.clone(),
             architecture: config.architecture.name().to_owned(),
             parameters: model.parameters(),
             layers: config.layers,
-            dimension: config.width,
-            pooling: modules.pooling.name().to_owned(),
-            normalized: modules.normalize,
+            dimension: modules.dimension(config.width),
+            pooling: modules.pooling.name(),
+            normalized: modules.is_normalized(),
+            prompts: modules.prompts.named.clone(),
+            default_prompt_name: modules.prompts.default.clone(),
             similarity: self.similarity.unwrap_or(model.similarity),
             max_tokens: modules.max_tokens,
             precision: model.precision,
@@ -137,20 +98,15 @@ impl BiEncoderOptions {
             licence: model.licence.clone(),
             fingerprint: model.fingerprint(),
         };
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("marcato-encode-{index}"))
-            .build()
-            .map_err(|source| Error::new(ErrorKind::Io, "cannot start the encoder's threads").with_source(source))?;
+        let engine = self.engine.engine(&model)?;
         Ok(BiEncoder(Arc::new(Inner {
             info,
             tokenizer,
-            backend,
-            pooling: modules.pooling,
-            normalize: modules.normalize,
+            engine,
+            width: config.width,
+            pooling: modules.pooling.clone(),
+            chain: Chain::load(&modules.after, &model.weights)?,
             prompts: modules.prompts.clone(),
-            batch_tokens,
-            threads,
         })))
     }
 }

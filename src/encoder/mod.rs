@@ -5,7 +5,9 @@
 
 mod batch;
 mod candle;
+mod chain;
 mod cpu;
+mod engine;
 mod pooling;
 
 #[cfg(test)]
@@ -13,10 +15,15 @@ mod tests;
 
 pub(crate) use batch::{Batch, plan};
 pub(crate) use candle::CandleBackend;
+pub(crate) use chain::Chain;
 pub(crate) use cpu::CpuBackend;
-pub(crate) use pooling::{normalize, pool};
+pub use engine::BackendKind;
+pub(crate) use engine::{Engine, EngineOptions};
+pub(crate) use pooling::pool;
 
 use crate::error::Result;
+use crate::kernels::Then;
+use crate::model::Activation;
 
 /// Which tokens' states are of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,4 +41,17 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Whether several batches at once, a thread each, are faster than one after the other.
     fn takes_batches_at_once(&self) -> bool;
+}
+
+/// The kernel of an activation.
+const fn then(activation: Activation) -> Then {
+    match activation {
+        Activation::Gelu => Then::Gelu,
+        Activation::GeluTanh => Then::GeluTanh,
+        Activation::Identity => Then::Store,
+        Activation::Relu => Then::Relu,
+        Activation::Sigmoid => Then::Sigmoid,
+        Activation::Silu => Then::Silu,
+        Activation::Tanh => Then::Tanh,
+    }
 }

@@ -4,10 +4,11 @@
 //!
 //! | in the container | what it is |
 //! |---|---|
-//! | `__metadata__["marcato"]` | JSON: `version` (1), `name`, `license`, `fingerprint`, `drift` {`mean_cosine`, `min_cosine`}, `similarity` where files and name imply another |
+//! | `__metadata__["marcato"]` | JSON: `version` (1), `name`, `license`, `fingerprint`, `drift` {`mean_cosine`, `min_cosine`} of a bi-encoder, `score_drift` {`mean_error`, `max_error`} of a cross-encoder, `similarity` where files and name imply another |
 //! | a tensor by its canonical name, I8 | s8 numbers, row-major; matrices `[out, in]`, the word table `[vocabulary, width]` |
 //! | that name + `.scale`, F32 `[rows]` | one scale per row: number = s8 * scale |
-//! | any other tensor by its canonical name, F32, F16 or BF16 | as the full weights have it |
+//! | any other tensor by its canonical name, F32, F16 or BF16 | as the full weights have it, but for RoBERTa's position table, which begins at the row of `pad_token_id` |
+//! | a module's folder + `.` + its tensor's name (`2_Dense.linear.weight`) | likewise, never s8 |
 //! | `file:` + name, U8 | a file of the model as it was: `config.json`, `tokenizer.json`, `modules.json`, ... |
 //! | `checksum`, U8 `[16]` | xxh3-128, little-endian, of the whole file with these 16 bytes zero |
 //!
@@ -22,7 +23,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::blob::Blob;
 use super::weights::{Entry, parse_safetensors};
-use super::{Drift, Model};
+use super::{Drift, Model, ScoreDrift};
 use crate::error::{Error, ErrorKind, Result};
 use crate::similarity::Similarity;
 
@@ -38,6 +39,7 @@ pub(crate) struct Card {
     pub(crate) name: String,
     pub(crate) licence: Option<String>,
     pub(crate) drift: Option<Drift>,
+    pub(crate) score_drift: Option<ScoreDrift>,
     /// Of an artifact, as it was written; a directory's has to be computed.
     pub(crate) fingerprint: Option<String>,
     /// Of an artifact, where its name would say otherwise.
@@ -51,6 +53,8 @@ struct Metadata {
     license: Option<String>,
     fingerprint: String,
     drift: Option<Drift>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    score_drift: Option<ScoreDrift>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     similarity: Option<String>,
 }
@@ -79,10 +83,10 @@ impl Artifact {
                 None => drop(tensors.insert(name, (dtype, shape, bytes))),
             }
         }
-        let Metadata { name, license: licence, fingerprint, drift, similarity, .. } = metadata;
+        let Metadata { name, license: licence, fingerprint, drift, score_drift, similarity, .. } = metadata;
         let unknown = |source| located(Error::model(format!("artifact {name}: similarity")).with_source(source));
         let similarity = similarity.map(|name| name.parse()).transpose().map_err(unknown)?;
-        let card = Card { name, licence, drift, fingerprint: Some(fingerprint), similarity };
+        let card = Card { name, licence, drift, score_drift, fingerprint: Some(fingerprint), similarity };
         Ok(Self { location: location.to_owned(), card, files, tensors })
     }
 
@@ -160,7 +164,8 @@ fn digest(whole: &[u8], at: usize) -> u128 {
     hash.digest128()
 }
 
-/// The bytes of `model` as an artifact; `model` must have been [`quantized`](Model::quantized).
+/// The bytes of `model` as an artifact; `model` must have been [`quantized`](Model::quantized). The drift of a
+/// cross-encoder's scores is the model's own.
 pub(crate) fn write_artifact(
     model: &Model,
     name: &str,
@@ -171,7 +176,8 @@ pub(crate) fn write_artifact(
     // The table of known models goes by a model's name, and the artifact may have another than the directory had.
     let similarity = (model.modules.similarity(name) != model.similarity).then(|| model.similarity.name().to_owned());
     let fingerprint = model.fingerprint();
-    let metadata = Metadata { version: VERSION, name: name.to_owned(), license, fingerprint, drift, similarity };
+    let (name, score_drift) = (name.to_owned(), model.score_drift);
+    let metadata = Metadata { version: VERSION, name, license, fingerprint, drift, score_drift, similarity };
     let json = serde_json::to_string(&metadata)
         .map_err(|source| Error::model("cannot write the metadata").with_source(source))?;
     let prefixed = |(name, bytes): (String, Blob)| (format!("{FILE_PREFIX}{name}"), bytes);

@@ -9,7 +9,7 @@ use super::blob::Blob;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most bytes that a configuration file or tokenizer may have.
-const MAX_CONFIG_BYTES: usize = 64 << 20;
+const MAX_CONFIG_BYTES: u64 = 64 << 20;
 
 /// A model's files by their names relative to its root.
 pub(crate) struct ModelFiles {
@@ -24,6 +24,12 @@ pub(super) enum Place {
 }
 
 impl ModelFiles {
+    /// A directory, or an artifact if `path` is a file.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let metadata = std::fs::metadata(path).map_err(|source| Error::io("open the model", path, source))?;
+        if metadata.is_dir() { Self::directory(path) } else { Self::artifact(Blob::read(path)?, path) }
+    }
+
     pub(super) fn directory(path: &Path) -> Result<Self> {
         let root = path.canonicalize().map_err(|source| Error::io("open the model", path, source))?;
         Ok(Self { place: Place::Directory(root), read: RefCell::default() })
@@ -50,19 +56,13 @@ impl ModelFiles {
     }
 
     fn peek(&self, name: &str) -> Result<Option<Blob>> {
-        let blob = match &self.place {
-            Place::Artifact(artifact) => artifact.file(name),
+        match &self.place {
+            Place::Artifact(artifact) => Ok(artifact.file(name)),
             Place::Directory(root) => match resolve(root, name) {
-                Ok(path) => Some(Blob::read(&path)?),
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
+                Ok(path) => Blob::read_within(&path, MAX_CONFIG_BYTES).map(Some),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
             },
-        };
-        match &blob {
-            Some(blob) if blob.as_slice().len() > MAX_CONFIG_BYTES => {
-                Err(Error::model(format!("{name} has more than {MAX_CONFIG_BYTES} bytes")))
-            }
-            _ => Ok(blob),
         }
     }
 
@@ -101,6 +101,7 @@ impl ModelFiles {
                 name: directory_name(root),
                 licence: self.peek("README.md").ok().flatten().and_then(|readme| licence(readme.as_slice())),
                 drift: None,
+                score_drift: None,
                 fingerprint: None,
                 similarity: None,
             },

@@ -9,7 +9,10 @@ mod artifact;
 mod blob;
 mod config;
 mod files;
+mod fingerprint;
+mod head;
 mod keys;
+mod kind;
 mod modules;
 mod names;
 mod quantize;
@@ -23,14 +26,16 @@ use std::path::Path;
 pub(crate) use artifact::{artifact_fingerprint, write_artifact};
 pub(crate) use blob::Blob;
 pub(crate) use config::{Activation, EncoderConfig};
-pub(crate) use modules::{Pooling, Prompts};
+pub(crate) use head::{CLASSIFIER, DENSE, Head};
+pub use kind::ModelKind;
+pub(crate) use modules::{Dense, Module, Pooling, PoolingMode, Prompts};
 pub(crate) use weights::Weights;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::similarity::Similarity;
 use artifact::Card;
 use files::ModelFiles;
-use modules::Modules;
+use modules::{ModuleList, Modules, inside};
 
 /// The numbers that a model's weights are kept in, and with it the stated agreement with the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,10 +71,13 @@ pub(crate) struct Model {
     pub(crate) weights: Weights,
     pub(crate) tokenizer: Blob,
     pub(crate) modules: Modules,
+    /// Of a cross-encoder, whose modules are then no more than the state of the first token.
+    pub(crate) head: Option<Head>,
     pub(crate) similarity: Similarity,
     /// `F32` or `Int8`, never `Auto`.
     pub(crate) precision: Precision,
     pub(crate) drift: Option<Drift>,
+    pub(crate) score_drift: Option<ScoreDrift>,
     /// As an artifact states it; otherwise it has to be computed.
     fingerprint: Option<String>,
     files: ModelFiles,
@@ -85,15 +93,21 @@ pub struct Drift {
     pub min_cosine: f64,
 }
 
+/// How far a quantized cross-encoder is from its full weights, measured when it was made: the difference of logits,
+/// before any activation, over sample pairs and labels.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct ScoreDrift {
+    /// The mean of the absolute differences.
+    pub mean_error: f64,
+    /// The largest.
+    pub max_error: f64,
+}
+
 impl Model {
     /// Reads a Hugging Face directory, or an artifact if `path` is a file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let metadata = std::fs::metadata(path).map_err(|source| Error::io("open the model", path, source))?;
-        if metadata.is_dir() {
-            Self::read(ModelFiles::directory(path)?)
-        } else {
-            Self::read(ModelFiles::artifact(Blob::read(path)?, path)?)
-        }
+        Self::read(ModelFiles::open(path)?)
     }
 
     /// Reads an artifact that is part of the program.
@@ -102,11 +116,22 @@ impl Model {
     }
 
     fn read(files: ModelFiles) -> Result<Self> {
-        let config = EncoderConfig::parse(&files)?;
-        let modules = Modules::parse(&files, &config)?;
-        let weights = Weights::load(&files, &config)?;
-        let tokenizer = files.required("tokenizer.json")?;
-        let Card { name, licence, drift, fingerprint, similarity } = files.card();
+        let list = match ModelKind::detect(&files)? {
+            ModelKind::BiEncoder => Some(ModuleList::parse(&files)?),
+            ModelKind::CrossEncoder => None,
+        };
+        let folder = list.as_ref().map_or("", |list| list.transformer.as_str());
+        let config = EncoderConfig::parse(&files, folder)?;
+        let (modules, head) = match &list {
+            Some(list) => (Modules::parse(&files, list, &config)?, None),
+            None => {
+                let head = Head::parse(&files, &config)?;
+                (Modules::before(&head), Some(head))
+            }
+        };
+        let weights = Weights::load(&files, folder, &config, &modules.after, head.as_ref())?;
+        let tokenizer = files.required(&inside(folder, "tokenizer.json"))?;
+        let Card { name, licence, drift, score_drift, fingerprint, similarity } = files.card();
         let precision = if weights.is_quantized() { Precision::Int8 } else { Precision::F32 };
         let similarity = similarity.unwrap_or_else(|| modules.similarity(&name));
         Ok(Self {
@@ -116,12 +141,19 @@ impl Model {
             weights,
             tokenizer,
             modules,
+            head,
             similarity,
             precision,
             drift,
+            score_drift,
             fingerprint,
             files,
         })
+    }
+
+    /// What the model is for.
+    pub(crate) const fn kind(&self) -> ModelKind {
+        if self.head.is_some() { ModelKind::CrossEncoder } else { ModelKind::BiEncoder }
     }
 
     /// The same model with s8 weights, as an artifact of it would be.
@@ -136,19 +168,7 @@ impl Model {
     /// The identity of everything that a vector depends on: weights, tokenizer, modules, limits. Stored in each
     /// collection, so that it never mixes two models (invariant M2). Hexadecimal sha256.
     pub(crate) fn fingerprint(&self) -> String {
-        self.fingerprint.clone().unwrap_or_else(|| self.compute_fingerprint())
-    }
-
-    fn compute_fingerprint(&self) -> String {
-        use sha2::{Digest, Sha256};
-        let mut hash = Sha256::new();
-        hash.update(b"marcato model 1\0");
-        hash.update(format!("{:?}\0{:?}\0", self.config, self.modules));
-        hash.update(Sha256::digest(self.tokenizer.as_slice()));
-        for (name, tensor) in self.weights.iter() {
-            tensor.digest(name, &mut hash);
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.fingerprint.clone().unwrap_or_else(|| fingerprint::compute(self))
     }
 
     /// Numbers in the weights that are used, scales not counted.

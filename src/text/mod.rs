@@ -5,4 +5,4 @@ mod tokenizer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use tokenizer::{Tokenizer, Tokens};
+pub(crate) use tokenizer::{PairTokenizer, Tokenizer, Tokens};

@@ -5,8 +5,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokenizers::TruncationParams;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+use tokenizers::{Encoding, TruncationParams, truncate_encodings};
 
 use crate::error::{Error, Result};
 
@@ -28,48 +28,14 @@ pub(crate) struct Tokens {
 pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
     max_tokens: usize,
+    drops_white_space: bool,
 }
 
 impl Tokenizer {
     /// `json` is the content of `tokenizer.json`; `vocabulary` the rows of the word table that its ids index.
     pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
-        let mut inner =
-            guarded("tokenizer.json makes the tokenizer crate panic", || tokenizers::Tokenizer::from_bytes(json))?
-                .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        // What the file bakes in is that of its training run: all-MiniLM-L6-v2 has 128 where the model has 256.
-        inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        if lowercase {
-            // In the tokenizer, as the reference does it, and not before: "[CLS]" in a text stays a special token.
-            let steps = [Some(NormalizerWrapper::from(Lowercase)), inner.get_normalizer().cloned()];
-            let normalizer = Sequence::new(steps.into_iter().flatten().collect());
-            inner
-                .with_normalizer(Some(normalizer))
-                .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        }
-        let beyond = |id: u32| usize::try_from(id).map_or(true, |id| id >= vocabulary);
-        let largest = inner.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
-        if let Some((token, id)) = largest
-            && beyond(id)
-        {
-            return Err(Error::model(format!(
-                "tokenizer.json gives token \"{token}\" the id {id}, but the model has {vocabulary} word embeddings"
-            )));
-        }
-        let special = run(&inner, "")?.ids;
-        // The template has ids of its own, which need not be in the vocabulary.
-        if let Some(id) = special.iter().find(|id| beyond(**id)) {
-            return Err(Error::model(format!(
-                "tokenizer.json adds a special token with the id {id}, but the model has {vocabulary} word embeddings"
-            )));
-        }
-        let special_tokens = special.len();
-        if special_tokens == 0 {
-            // The reference's own BERT tokenizer adds them even so; and a blank text would have no tokens at all.
-            return Err(Error::model("tokenizer.json adds no special tokens: its \"post_processor\" has to"));
-        }
+        let mut inner = load(json, lowercase, vocabulary)?;
+        let special_tokens = special_tokens(&run(&inner, "")?, vocabulary)?;
         if special_tokens >= max_tokens {
             return Err(Error::model(format!(
                 "tokenizer.json adds {special_tokens} special tokens, which leaves no room in a maximum of {max_tokens}"
@@ -79,13 +45,22 @@ impl Tokenizer {
         inner
             .with_truncation(Some(truncation))
             .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        Ok(Self { inner, max_tokens })
+        let drops_white_space = drops_white_space(&inner)?;
+        Ok(Self { inner, max_tokens, drops_white_space })
+    }
+
+    /// How many tokens a prompt puts before the first one of a text, as the reference counts: those of the prompt alone,
+    /// without a special token at the end.
+    pub(crate) fn prompt_tokens(&self, prompt: &str) -> Result<usize> {
+        let ids = self.encode(prompt)?.ids;
+        let added = self.inner.get_added_tokens_decoder();
+        let ends_special = ids.last().and_then(|id| added.get(id)).is_some_and(|token| token.special);
+        Ok(ids.len() - usize::from(ends_special))
     }
 
     /// The tokens of `text`, cut to the model's maximum as the reference cuts (from the right, special tokens kept).
     pub(crate) fn encode(&self, text: &str) -> Result<Tokens> {
-        // Older versions of the reference strip before the tokenizer sees the text; to BERT's it makes no difference.
-        let text = text.trim_matches(is_python_whitespace);
+        let text = trimmed(text, self.drops_white_space);
         let mut end = self.max_tokens.saturating_mul(BYTES_PER_TOKEN);
         loop {
             // A prefix that ends between words has the leading tokens of the whole text, and once it fills the model
@@ -100,10 +75,179 @@ impl Tokenizer {
     }
 }
 
+/// A tokenizer of pairs: two texts in one sequence, as the file's template joins them.
+pub(crate) struct PairTokenizer {
+    inner: tokenizers::Tokenizer,
+    max_tokens: usize,
+    special_tokens: usize,
+    drops_white_space: bool,
+}
+
+impl PairTokenizer {
+    /// As [`Tokenizer::new`].
+    pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
+        let inner = load(json, lowercase, vocabulary)?;
+        let special_tokens = special_tokens(&join(&inner, tokenize(&inner, "")?, tokenize(&inner, "")?)?, vocabulary)?;
+        if special_tokens >= max_tokens {
+            return Err(Error::model(format!(
+                "tokenizer.json adds {special_tokens} special tokens to a pair, which leaves no room in a maximum of {max_tokens}"
+            )));
+        }
+        let drops_white_space = drops_white_space(&inner)?;
+        Ok(Self { inner, max_tokens, special_tokens, drops_white_space })
+    }
+
+    /// Special tokens that a pair has, whatever its texts.
+    pub(crate) const fn special_tokens(&self) -> usize {
+        self.special_tokens
+    }
+
+    /// Tokens that a pair may have.
+    pub(crate) const fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// The same with another maximum, which must be more than the special tokens.
+    pub(crate) fn with_max_tokens(self, max_tokens: usize) -> Self {
+        Self { max_tokens, ..self }
+    }
+
+    /// The tokens of a pair, cut to the maximum as the reference cuts (`longest_first`: from the right of the longer
+    /// text until both are equally long, special tokens kept).
+    pub(crate) fn encode(&self, first: &str, second: &str) -> Result<Tokens> {
+        let room = self.max_tokens.saturating_sub(self.special_tokens);
+        let start = self.max_tokens.saturating_mul(BYTES_PER_TOKEN);
+        let begin = |text| Side::begin(&self.inner, trimmed(text, self.drops_white_space), start);
+        let (mut first, mut second) = (begin(first)?, begin(second)?);
+        loop {
+            let (a, b) = (first.count(), second.count());
+            // Which of two texts that are both cut gets the odd token depends on which is longer.
+            let ordered = room.is_multiple_of(2)
+                || match (first.whole, second.whole) {
+                    (true, true) => true,
+                    (true, false) => b > a,
+                    (false, true) => a > b,
+                    (false, false) => false,
+                };
+            let grown = first.grow(&self.inner, room, ordered)? | second.grow(&self.inner, room, ordered)?;
+            if !grown {
+                break;
+            }
+        }
+        let truncation = TruncationParams { max_length: room, ..TruncationParams::default() };
+        let (first, second) = truncate_encodings(first.tokens, Some(second.tokens), &truncation)
+            .map_err(|source| Error::model("the tokenizer refuses this pair").with_source(source))?;
+        join(&self.inner, first, second.unwrap_or_default())
+    }
+}
+
+/// One text of a pair, as far as it has been looked at.
+struct Side<'a> {
+    text: &'a str,
+    end: usize,
+    tokens: Encoding,
+    whole: bool,
+}
+
+impl<'a> Side<'a> {
+    fn begin(tokenizer: &tokenizers::Tokenizer, text: &'a str, end: usize) -> Result<Self> {
+        let prefix = whole_words(text, end);
+        Ok(Self { text, end, tokens: tokenize(tokenizer, prefix)?, whole: prefix.len() == text.len() })
+    }
+
+    fn count(&self) -> usize {
+        self.tokens.get_ids().len()
+    }
+
+    /// Looks at more of the text if that could change what is kept of it; says whether it did.
+    fn grow(&mut self, tokenizer: &tokenizers::Tokenizer, room: usize, ordered: bool) -> Result<bool> {
+        if self.whole || self.end >= MAX_BYTES || (self.count() >= room && ordered) {
+            return Ok(false);
+        }
+        *self = Self::begin(tokenizer, self.text, self.end.saturating_mul(8))?;
+        Ok(true)
+    }
+}
+
+/// The tokenizer in `json` with nothing of its limits, and all its ids within the word table.
+fn load(json: &[u8], lowercase: bool, vocabulary: usize) -> Result<tokenizers::Tokenizer> {
+    let mut inner =
+        guarded("tokenizer.json makes the tokenizer crate panic", || tokenizers::Tokenizer::from_bytes(json))?
+            .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+    // What the file bakes in is that of its training run: all-MiniLM-L6-v2 has 128 where the model has 256.
+    inner.with_padding(None);
+    inner.with_truncation(None).map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+    if lowercase {
+        // In the tokenizer, as the reference does it, and not before: "[CLS]" in a text stays a special token.
+        let steps = [Some(NormalizerWrapper::from(Lowercase)), inner.get_normalizer().cloned()];
+        let normalizer = Sequence::new(steps.into_iter().flatten().collect());
+        inner
+            .with_normalizer(Some(normalizer))
+            .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+    }
+    let largest = inner.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
+    if let Some((token, id)) = largest
+        && beyond(id, vocabulary)
+    {
+        return Err(Error::model(format!(
+            "tokenizer.json gives token \"{token}\" the id {id}, but the model has {vocabulary} word embeddings"
+        )));
+    }
+    Ok(inner)
+}
+
+/// How many special tokens there are in `tokens`, which are those of no text; at least one.
+fn special_tokens(tokens: &Tokens, vocabulary: usize) -> Result<usize> {
+    // The template has ids of its own, which need not be in the vocabulary.
+    if let Some(id) = tokens.ids.iter().find(|id| beyond(**id, vocabulary)) {
+        return Err(Error::model(format!(
+            "tokenizer.json adds a special token with the id {id}, but the model has {vocabulary} word embeddings"
+        )));
+    }
+    if tokens.ids.is_empty() {
+        // The reference's own BERT tokenizer adds them even so; and a blank text would have no tokens at all.
+        return Err(Error::model("tokenizer.json adds no special tokens: its \"post_processor\" has to"));
+    }
+    Ok(tokens.ids.len())
+}
+
+/// Whether white space around a text has no tokens: BERT's drops it, byte-level BPE does not.
+fn drops_white_space(tokenizer: &tokenizers::Tokenizer) -> Result<bool> {
+    Ok(run(tokenizer, "\u{1c}\u{85} \n\u{3000}a \t\u{a0}")? == run(tokenizer, "a")?)
+}
+
+/// A text as it is looked at, so that a blank megabyte before the first word does not hide it.
+fn trimmed(text: &str, drops_white_space: bool) -> &str {
+    if drops_white_space { text.trim_matches(is_python_whitespace) } else { text }
+}
+
+fn beyond(id: u32, vocabulary: usize) -> bool {
+    usize::try_from(id).map_or(true, |id| id >= vocabulary)
+}
+
 fn run(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Tokens> {
-    let encoding = guarded("the tokenizer crate panics on this text", || tokenizer.encode_fast(text, true))?
-        .map_err(|source| Error::model("the tokenizer refuses this text").with_source(source))?;
-    Ok(Tokens { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() })
+    guarded("the tokenizer crate panics on this text", || tokenizer.encode_fast(text, true))?
+        .map(Tokens::from)
+        .map_err(|source| Error::model("the tokenizer refuses this text").with_source(source))
+}
+
+/// A text without special tokens.
+fn tokenize(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoding> {
+    guarded("the tokenizer crate panics on this text", || tokenizer.encode_fast(text, false))?
+        .map_err(|source| Error::model("the tokenizer refuses this text").with_source(source))
+}
+
+/// Two texts without special tokens to a pair with them.
+fn join(tokenizer: &tokenizers::Tokenizer, first: Encoding, second: Encoding) -> Result<Tokens> {
+    guarded("the tokenizer crate panics on this pair", || tokenizer.post_process(first, Some(second), true))?
+        .map(Tokens::from)
+        .map_err(|source| Error::model("the tokenizer refuses this pair").with_source(source))
+}
+
+impl From<Encoding> for Tokens {
+    fn from(encoding: Encoding) -> Self {
+        Self { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() }
+    }
 }
 
 /// The prefix of about `end` bytes that ends before white space, or the whole text if that is no longer.
@@ -111,8 +255,17 @@ fn whole_words(text: &str, end: usize) -> &str {
     let limit = text.floor_char_boundary(MAX_BYTES);
     let within = text.get(..limit).unwrap_or(text);
     let from = text.ceil_char_boundary(end);
-    // ASCII only: BERT's normalizer drops some of Unicode's white space (U+0085) and so joins the words around it.
-    match within.get(from..).and_then(|rest| rest.find([' ', '\n', '\t', '\r'])) {
+    // ASCII only: BERT's normalizer drops some of Unicode's white space (U+0085) and so joins the words around it. And
+    // not inside of a run of it, of which byte-level BPE makes one piece.
+    let mut inside = true;
+    let end = within.get(from..).and_then(|rest| {
+        rest.find(|c: char| {
+            let ends = !inside && matches!(c, ' ' | '\n' | '\t' | '\r');
+            inside = c.is_whitespace();
+            ends
+        })
+    });
+    match end {
         Some(at) => text.get(..from + at).unwrap_or(text),
         None => within,
     }

@@ -18,6 +18,9 @@ const QRELS: &str = include_str!("../../demo/qrels.tsv");
 /// Questions that are answered in full.
 const SHOWN: usize = 5;
 
+/// One of so many passages is paired with a question, whether it answers or not.
+const PAIRED_EACH: usize = 20;
+
 /// How deep the measures look.
 const DEPTH: usize = 10;
 
@@ -35,6 +38,21 @@ struct Entry {
 /// The demo's passages as an encoder sees them: also the samples on which drift is measured.
 pub(crate) fn texts() -> Result<Vec<String>> {
     Ok(passages()?.iter().map(Passage::text_to_encode).collect())
+}
+
+/// Each question of the demo with its answers and with passages from all over the corpus: the samples on which the drift
+/// of scores is measured.
+pub(crate) fn pairs() -> Result<Vec<(String, String)>> {
+    let (passages, qrels) = (passages()?, Qrels::parse_tsv(QRELS)?);
+    let mut pairs = Vec::new();
+    for (number, query) in entries(QUERIES)?.into_iter().enumerate() {
+        let is_answer =
+            |passage: &Passage| passage.id.as_ref().is_some_and(|id| qrels.grade(&query.id, id.as_str()) > 0);
+        let chosen = |(at, passage): &(usize, &Passage)| at % PAIRED_EACH == number % PAIRED_EACH || is_answer(passage);
+        let chosen = passages.iter().enumerate().filter(chosen);
+        pairs.extend(chosen.map(|(_, passage)| (query.text.clone(), passage.text_to_encode())));
+    }
+    Ok(pairs)
 }
 
 fn passages() -> Result<Vec<Passage>> {

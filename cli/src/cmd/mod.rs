@@ -10,6 +10,7 @@ mod get;
 mod list;
 mod model;
 mod query;
+mod score;
 mod stats;
 
 use anyhow::Result;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Stats(stats) => stats::run(stats, &mut output),
         Command::Encode(encode) => encode::run(encode, &mut output),
         Command::Eval(eval) => eval::run(eval, &mut output),
+        Command::Score(score) => score::run(score, &mut output),
         Command::Model(model) => model::run(model, &mut output),
         Command::Completions { shell } => completions::run(*shell, &mut output),
     }?;

@@ -2,12 +2,13 @@
 
 use std::io::BufRead;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use marcato::Passage;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Item;
 use super::lines::Lines;
+use super::object::object;
 
 /// The passages of `reader`, whose `name` is used in messages. `derived` makes the id of a line that has none.
 pub(super) fn passages<'a>(
@@ -29,14 +30,7 @@ pub(super) fn passages<'a>(
 }
 
 fn parse(line: &[u8]) -> Result<Passage> {
-    let line =
-        std::str::from_utf8(line).map_err(|error| anyhow!("not valid UTF-8 at byte {}", error.valid_up_to() + 1))?;
-    let mut fields: Map<String, Value> = match serde_json::from_str(line) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) => bail!("not a JSON object"),
-        // serde_json says "at line 1 column 9"; the line is known better here.
-        Err(error) => bail!("not valid JSON at column {}: {}", error.column(), plain(&error)),
-    };
+    let mut fields = object(line)?;
     let text = match fields.shift_remove("text") {
         Some(Value::String(text)) => text,
         Some(_) => bail!("\"text\" is not a string"),
@@ -64,9 +58,4 @@ fn parse(line: &[u8]) -> Result<Passage> {
         fields = metadata.clone();
     }
     Ok(passage.metadata(fields))
-}
-
-fn plain(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    message.split(" at line ").next().unwrap_or(&message).to_owned()
 }

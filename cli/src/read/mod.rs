@@ -1,6 +1,7 @@
 //! From files, folders and standard input to passages, one at a time, so that memory does not grow with the input.
 
 pub(crate) mod lines;
+pub(crate) mod object;
 
 mod jsonl;
 mod paragraphs;

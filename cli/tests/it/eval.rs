@@ -1,5 +1,6 @@
 //! `eval`: test collections searched, runs of elsewhere judged, two runs compared, and what is refused.
 
+use std::collections::HashMap;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -202,4 +203,75 @@ fn what_cannot_be_measured_says_why() {
     place.run(&["eval", "--data", "demo"]).failed(1, &["corpus.jsonl line 2"]);
     place.write("demo/corpus.jsonl", "{\"_id\": \"a\", \"text\": \"x\"}\n{\"_id\": \"a\", \"text\": \"y\"}\n");
     place.run(&["eval", "--data", "demo"]).failed(1, &["corpus.jsonl", "\"a\""]);
+}
+
+/// The scores of a reranked run are those that `score` gives the same pairs, and nothing else moves.
+#[test]
+fn reranking_follows_the_cross_encoder() {
+    let place = beir();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/cross_bert");
+    place.run(&["eval", "--data", "demo", "--run", "first.trec", "--json"]).succeeded();
+    let rerank = ["--rerank", model, "--rerank-top", "7", "--json"];
+    let given = ["eval", "--data", "demo", "--candidates", "first.trec", "--run", "second.trec"];
+    let report = place.run(&[&given[..], &rerank].concat()).succeeded().json().pop().unwrap();
+    assert_eq!((&report["rerank"], &report["rerank_top"]), (&json!("cross_bert"), &json!(7)));
+    let searched = ["eval", "--data", "demo", "--run", "both.trec"];
+    let both = place.run(&[&searched[..], &rerank].concat()).succeeded().json().pop().unwrap();
+    assert_eq!((&both["ndcg_cut_10"], &both["baseline"]), (&report["ndcg_cut_10"], &report["baseline"]));
+    let read = |name: &str| fs::read_to_string(place.path(name)).unwrap();
+    assert_eq!(read("second.trec"), read("both.trec"));
+
+    let texts = |jsonl: &str| -> HashMap<String, String> {
+        let entry = |line: &str| {
+            let entry: Value = serde_json::from_str(line).unwrap();
+            let title = entry["title"].as_str().map_or(String::new(), |title| format!("{title} "));
+            (entry["_id"].as_str().unwrap().to_owned(), title + entry["text"].as_str().unwrap())
+        };
+        jsonl.lines().map(entry).collect()
+    };
+    let (passages, queries) = (texts(&read("demo/corpus.jsonl")), texts(&read("demo/queries.jsonl")));
+    let (first, second) = (ranking(&read("first.trec"), "q01"), ranking(&read("second.trec"), "q01"));
+    let pairs =
+        second.iter().take(7).map(|(id, _)| json!({"query": queries["q01"], "passage": passages[id]}).to_string());
+    let scored = place.run_with(&["score", "--model", model], &pairs.map(|pair| pair + "\n").collect::<String>());
+    let scores: Vec<f64> = scored.succeeded().json().iter().map(|line| line["score"].as_f64().unwrap()).collect();
+    for ((_, found), expected) in second.iter().zip(&scores) {
+        assert_eq!(*found as f32, *expected as f32);
+    }
+    let ids = |ranking: &[(String, f64)]| ranking.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    assert_ne!(ids(&first[..7]), ids(&second[..7]));
+    assert_eq!(ids(&first[7..]), ids(&second[7..]));
+    let mut sorted = [ids(&first[..7]), ids(&second[..7])];
+    sorted.iter_mut().for_each(|ids| ids.sort());
+    assert_eq!(sorted[0], sorted[1]);
+}
+
+/// The passages of one query, best first, with their scores.
+fn ranking(run: &str, query: &str) -> Vec<(String, f64)> {
+    let lines = run.lines().map(|line| line.split(' ').collect::<Vec<_>>()).filter(|fields| fields[0] == query);
+    lines.map(|fields| (fields[2].to_owned(), fields[4].parse().unwrap())).collect()
+}
+
+#[test]
+fn reranking_that_makes_no_sense_is_refused() {
+    let place = beir();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/");
+    place.write("first.trec", "q01 Q0 bread-rise 1 1 t\nq01 Q0 unheard-of 2 0.5 t\n");
+    for arguments in [
+        &["--candidates", "first.trec"][..],
+        &["--rerank-top", "5"],
+        &["--candidates", "first.trec", "--rerank", "m", "--mode", "dense"],
+        &["--candidates", "first.trec", "--rerank", "m", "--collection", "c"],
+        &["--rerank", "m", "--rerank-top", "0"],
+    ] {
+        place.run(&[&["eval", "--data", "demo"], arguments].concat()).failed(2, &["error"]);
+    }
+    let rerank = |with: &str, parts: &[&str]| {
+        let model = format!("{model}{with}");
+        place.run(&["eval", "--data", "demo", "--candidates", "first.trec", "--rerank", &model]).failed(1, parts);
+    };
+    rerank("cross_bert", &["\"unheard-of\"", "\"q01\"", "not in the data"]);
+    rerank("cross_bert_labels", &["labels"]);
+    rerank("mean", &["bi-encoder"]);
+    rerank("nowhere", &["nowhere"]);
 }

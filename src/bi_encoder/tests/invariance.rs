@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{bits, open};
-use crate::bi_encoder::{BackendKind, BiEncoder, BiEncoderOptions, Encoder};
+use crate::BackendKind;
+use crate::bi_encoder::{BiEncoder, BiEncoderOptions, Encoder};
 use crate::model::Precision;
 use crate::model::tests::fixture::{Expected, GOLDEN, golden_path};
 

@@ -3,20 +3,22 @@
 mod page;
 mod plot;
 mod report;
+mod rerank;
 mod search;
 
 use std::fs::{self, File};
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use marcato::Collection;
 use marcato::eval::{Dataset, Qrels, Run, compare, evaluate};
 use serde_json::Value;
 
 use crate::args::Eval;
+use crate::open;
 use crate::output::Output;
 use report::{Baseline, Report};
+use rerank::Texts;
 
 /// What is to be measured, and what is known about it.
 struct Subject {
@@ -27,31 +29,36 @@ struct Subject {
     run: Run,
     /// Where the texts of queries are, if the run was made here.
     dataset: Option<Dataset>,
-    /// Where the texts of passages are.
-    collection: Option<Collection>,
+    texts: Texts,
     warnings: Vec<String>,
 }
 
 pub(crate) fn run(args: &Eval, output: &mut Output) -> Result<()> {
-    let baseline = args.baseline.as_ref().map(|path| Ok::<_, anyhow::Error>((path, Run::read(path)?))).transpose()?;
-    // Before the search, which may take hours.
-    let written: Vec<&PathBuf> = args.html.iter().chain(args.run.iter().filter(|_| args.qrels.is_none())).collect();
-    for path in written {
+    // Whatever may fail at once comes before the search, which may take hours.
+    let mut baseline =
+        args.baseline.as_ref().map(|path| Ok::<_, anyhow::Error>((name(path), Run::read(path)?))).transpose()?;
+    let cross_encoder = args.rerank.as_ref().map(|model| open::reranker(model, &args.encoder)).transpose()?;
+    for path in args.html.iter().chain(args.run.iter().filter(|_| args.qrels.is_none())) {
         check_writable(path)?;
     }
-    let mut subject = match (&args.qrels, &args.run, &args.data) {
-        (Some(qrels), Some(run), _) => made_elsewhere(qrels, run)?,
-        (None, _, Some(data)) => search::answered(args, data)?,
+    let mut subject = match (&args.qrels, &args.run, &args.data, &args.candidates) {
+        (Some(qrels), Some(run), ..) => made_elsewhere(qrels, run)?,
+        (None, _, Some(data), Some(candidates)) => rerank::candidates(args, data, candidates)?,
+        (None, _, Some(data), None) => search::answered(args, data)?,
         _ => bail!("either --data, or --run with --qrels"),
     };
     if args.ignore_identical_ids {
         subject.run.remove_identical_ids();
     }
+    if let Some(cross_encoder) = &cross_encoder {
+        let first_stage = rerank::rerank(args, cross_encoder, &mut subject)?;
+        baseline = baseline.or(Some(("first stage".to_owned(), first_stage)));
+    }
     if args.qrels.is_none()
         && let Some(path) = &args.run
     {
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        let tag = format!("marcato-{}", args.mode.name());
+        let tag = format!("marcato-{}", if cross_encoder.is_some() { "rerank" } else { args.mode.name() });
         subject
             .run
             .write_trec(BufWriter::new(file), &tag)
@@ -61,14 +68,14 @@ pub(crate) fn run(args: &Eval, output: &mut Output) -> Result<()> {
     let mut warnings = std::mem::take(&mut subject.warnings);
     warnings.extend(evaluation.warnings());
     let baseline = match baseline {
-        Some((path, mut run)) => {
+        Some((name, mut run)) => {
             if args.ignore_identical_ids {
                 run.remove_identical_ids();
             }
             let other = evaluate(&subject.qrels, &run, &args.measures)
-                .with_context(|| format!("cannot compare with {}", path.display()))?;
-            warnings.extend(other.warnings().iter().map(|warning| format!("{}: {warning}", path.display())));
-            Some(Baseline { name: name(path), comparisons: compare(&evaluation, &other)?, run, evaluation: other })
+                .with_context(|| format!("cannot compare with {name}"))?;
+            warnings.extend(other.warnings().iter().map(|warning| format!("{name}: {warning}")));
+            Some(Baseline { name, comparisons: compare(&evaluation, &other)?, run, evaluation: other })
         }
         None => None,
     };
@@ -91,7 +98,7 @@ fn made_elsewhere(qrels: &Path, run: &Path) -> Result<Subject> {
         qrels: Qrels::read(qrels)?,
         run: Run::read(run)?,
         dataset: None,
-        collection: None,
+        texts: Texts::None,
         warnings: Vec::new(),
     })
 }

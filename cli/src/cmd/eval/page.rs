@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use marcato::Collection;
 use marcato::eval::{Comparison, Measure, Qrels, Run, evaluate};
 
 use super::Subject;
@@ -155,14 +154,12 @@ fn worst(page: &mut String, report: &Report, subject: &Subject) -> Result<()> {
 fn row(page: &mut String, subject: &Subject, rank: Option<usize>, id: &str, grade: i64) -> Result<()> {
     let rank = rank.map_or("not found".to_owned(), |rank| rank.to_string());
     let class = if grade > 0 { " class=\"relevant\"" } else { "" };
-    let text = subject.collection.as_ref().map(|collection| text(collection, id)).transpose()?.unwrap_or_default();
+    let text = match subject.texts.get(id)? {
+        Some(text) => excerpt(&text, 160),
+        None => String::new(),
+    };
     write!(page, "<tr{class}><td>{rank}<td>{grade}<td><code>{}</code><td>{}</tr>", escape(id), escape(&text))?;
     Ok(())
-}
-
-fn text(collection: &Collection, id: &str) -> Result<String> {
-    let passage = collection.get(id)?;
-    Ok(passage.map_or("not in the collection".to_owned(), |passage| excerpt(&passage.text_to_encode(), 160)))
 }
 
 const STYLE: &str = include_str!("page.css");

@@ -8,6 +8,7 @@ use marcato::eval::{Dataset, Run};
 use marcato::{Collection, Index, Passage};
 use serde_json::json;
 
+use super::rerank::Texts;
 use super::{Subject, name, path};
 use crate::args::{Eval, ModeArg};
 use crate::{open, progress};
@@ -41,7 +42,7 @@ pub(super) fn answered(args: &Eval, data: &Path) -> Result<Subject> {
         qrels: dataset.qrels().clone(),
         run,
         dataset: Some(dataset),
-        collection: Some(collection),
+        texts: Texts::Collection(collection),
         warnings,
     })
 }
