@@ -57,7 +57,8 @@ impl Qrels {
             };
             let grade = match grade.parse() {
                 Ok(grade) => grade,
-                Err(_) if is_first && matches!(form, Form::Beir) => continue,
+                // The header; a grade that is a broken number is none.
+                Err(_) if is_first && matches!(form, Form::Beir) && grade.parse::<f64>().is_err() => continue,
                 Err(source) => return Err(line.malformed(form.expected()).with_source(source)),
             };
             qrels.insert(query, passage, grade).map_err(|error| line.malformed(error))?;

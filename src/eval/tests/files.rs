@@ -47,6 +47,7 @@ fn malformed_qrels_name_file_and_line() {
         ("h\th\th\nq\td", 2, "expected query"),
         ("h\th\th\nq\td\tx", 2, "whole number"),
         ("h\th\th\nq\td\t1.5", 2, "whole number"),
+        ("q\td\t1.5\n", 1, "whole number"),
         ("h\th\th\nq\td\t1\t2", 2, "expected query"),
         ("q 0 d 1\nq 0 d\n", 2, "white space"),
         ("q 0 d 1\n\nq 0 d 2\n", 3, "graded 1 and 2"),
