@@ -40,6 +40,7 @@ const HOMES: [(&str, &str); 10] = [
     ("candle_transformers", "src/encoder/candle.rs"),
     ("redb", "src/store/"),
     ("safetensors", "src/model/"),
+    ("statrs", "src/eval/significance.rs"),
     ("tantivy", "src/lexical/"),
     ("tokenizers", "src/text/tokenizer.rs"),
     ("ureq", "cli/src/hub/"),

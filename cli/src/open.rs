@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use marcato::{
     BackendKind, BiEncoder, BiEncoderOptions, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, ModelKind,
     Precision, ScoreActivation,
@@ -58,6 +58,20 @@ pub(crate) fn cross_encoder(args: &Score) -> Result<CrossEncoder> {
         ActivationArg::Model => options,
     };
     options.open(&args.model).with_context(|| format!("cannot use the model \"{}\"", args.model))
+}
+
+/// A cross-encoder as it declares itself, with the threads and the backend of the bi-encoder that it follows.
+pub(crate) fn reranker(model: &str, args: &EncoderArgs) -> Result<CrossEncoder> {
+    let mut options = CrossEncoder::options().backend(backend(args.backend));
+    if let Some(threads) = args.threads {
+        options = options.threads(threads);
+    }
+    let cross_encoder = options.open(model).with_context(|| format!("cannot use the model \"{model}\""))?;
+    let labels = &cross_encoder.info().labels;
+    if labels.len() != 1 {
+        bail!("cannot rerank with the model \"{model}\": it has {} labels, a reranker has one score", labels.len());
+    }
+    Ok(cross_encoder)
 }
 
 /// Options for a collection whose texts will be encoded: with the model that was asked for, or else with the one that it

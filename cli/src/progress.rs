@@ -41,6 +41,11 @@ pub(crate) fn rounds(total: u64) -> ProgressBar {
     bar(Some(total), "{msg} [{bar:40}] {pos}/{len} rounds")
 }
 
+/// How many queries of a known number are answered.
+pub(crate) fn queries(total: u64) -> ProgressBar {
+    bar(Some(total), "{msg} [{bar:40}] {pos}/{len} queries")
+}
+
 /// Shows what a collection does while it opens.
 pub(crate) fn on_open(options: CollectionOptions) -> CollectionOptions {
     let mut shown: Option<(Stage, ProgressBar)> = None;

@@ -6,6 +6,7 @@ mod completions;
 mod delete;
 mod demo;
 mod encode;
+mod eval;
 mod get;
 mod list;
 mod model;
@@ -30,6 +31,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Stats(stats) => stats::run(stats, &mut output),
         Command::Encode(encode) => encode::run(encode, &mut output),
         Command::Bench(bench) => bench::run(bench, &mut output),
+        Command::Eval(eval) => eval::run(eval, &mut output),
         Command::Score(score) => score::run(score, &mut output),
         Command::Model(model) => model::run(model, &mut output),
         Command::Completions { shell } => completions::run(*shell, &mut output),

@@ -2,6 +2,7 @@
 //!
 //! - `forms`: the forms that programs rely on
 //! - `files`: every format that `add` reads
+//! - `eval`: measuring rankings
 //! - `score`: pairs of texts and cross-encoders
 //! - `refusals`: bad input, each with its message and exit code
 //! - `hub`: models by their names, and from a hub on loopback
@@ -15,6 +16,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod eval;
 mod files;
 mod forms;
 mod hub;
