@@ -1,5 +1,7 @@
 //! Evaluators against sentence-transformers' own.
 
+use std::slice::from_ref;
+
 use std::path::Path;
 
 use serde_json::Value;
@@ -97,8 +99,8 @@ fn embedding_similarity_refuses_what_is_not_defined() {
     let refused = |first: &[_], second: &[_], scores: &[f64]| {
         EmbeddingSimilarity::of(first, second, scores).unwrap_err().to_string()
     };
-    assert!(refused(&[a.clone()], &[b.clone()], &[1.0, 2.0]).contains("1 and 1 embeddings for 2 scores"));
-    assert!(refused(&[a.clone()], &[wide], &[1.0]).contains("2 and 3 numbers"));
+    assert!(refused(from_ref(&a), from_ref(&b), &[1.0, 2.0]).contains("1 and 1 embeddings for 2 scores"));
+    assert!(refused(from_ref(&a), &[wide], &[1.0]).contains("2 and 3 numbers"));
     let pair = [a.clone(), b.clone()];
     assert!(refused(&pair, &[a.clone(), a], &[1.0, 1.0]).contains("values that differ"));
     assert!(refused(&pair, &[b.clone(), b], &[1.0, f64::NAN]).contains("finite"));

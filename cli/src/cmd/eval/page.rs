@@ -26,7 +26,7 @@ pub(super) fn page(report: &Report, subject: &Subject) -> Result<String> {
         page,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}: marcato eval</title>"
     )?;
-    write!(page, "<meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\n")?;
+    writeln!(page, "<meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>")?;
     let primary = report.primary();
     let mean = report.evaluation.mean(primary).unwrap_or_default();
     write!(page, "<h1>{title}</h1>\n<p class=\"headline\"><b>{mean:.4}</b> {primary}</p>\n")?;
@@ -34,9 +34,9 @@ pub(super) fn page(report: &Report, subject: &Subject) -> Result<String> {
     measures(&mut page, report)?;
     plots(&mut page, report, subject)?;
     worst(&mut page, report, subject)?;
-    write!(
+    writeln!(
         page,
-        "<footer>Made by marcato {}. Measures have trec_eval's definitions.</footer>\n",
+        "<footer>Made by marcato {}. Measures have trec_eval's definitions.</footer>",
         env!("CARGO_PKG_VERSION")
     )?;
     page.push_str("</body></html>\n");
