@@ -166,7 +166,7 @@ fn reranking_refuses_scores_that_are_none() {
     };
     let evaluator = RerankingEvaluator::default();
     for scores in [vec![1.0], vec![1.0, f32::NAN]] {
-        let error = evaluator.evaluate(std::slice::from_ref(&sample), |_| Ok(scores.clone())).unwrap_err();
+        let error = evaluator.evaluate(from_ref(&sample), |_| Ok(scores.clone())).unwrap_err();
         assert!(error.to_string().contains("how big"), "{error}");
     }
     assert!(evaluator.evaluate(&[], |_| Ok(Vec::new())).unwrap_err().to_string().contains("at least one sample"));
