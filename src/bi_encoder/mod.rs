@@ -206,7 +206,7 @@ impl Inner {
         };
         let pooled = batch.lengths.iter().flat_map(pool).collect();
         let vectors = self.chain.apply(pooled, batch.lengths.len());
-        vectors.chunks(self.info.dimension).map(|vector| Embedding::new(vector)).collect()
+        vectors.chunks(self.info.dimension).map(Embedding::new).collect()
     }
 }
 
