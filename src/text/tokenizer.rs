@@ -143,9 +143,13 @@ impl PairTokenizer {
             }
         }
         let truncation = TruncationParams { max_length: room, ..TruncationParams::default() };
-        let (first, second) = truncate_encodings(first.tokens, Some(second.tokens), &truncation)
+        let (mut first, second) = truncate_encodings(first.tokens, Some(second.tokens), &truncation)
             .map_err(|source| Error::model("the tokenizer refuses this pair").with_source(source))?;
-        join(&self.inner, first, second.unwrap_or_default())
+        let mut second = second.unwrap_or_default();
+        // What is cut off is kept in pieces, and the crate would join each of the first with each of the second.
+        first.take_overflowing();
+        second.take_overflowing();
+        join(&self.inner, first, second)
     }
 }
 

@@ -33,8 +33,11 @@ fn reference(json: &[u8], max_tokens: usize, lowercase: bool) -> impl Fn(&str, &
     let truncation = TruncationParams { max_length: room, ..TruncationParams::default() };
     move |first, second| {
         let [first, second] = [first, second].map(|text| inner.encode(text, false).unwrap());
-        let (first, second) = truncate_encodings(first, Some(second), &truncation).unwrap();
-        let encoding = inner.post_process(first, second, true).unwrap();
+        let (mut first, second) = truncate_encodings(first, Some(second), &truncation).unwrap();
+        let mut second = second.unwrap();
+        first.take_overflowing();
+        second.take_overflowing();
+        let encoding = inner.post_process(first, Some(second), true).unwrap();
         Tokens { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() }
     }
 }
