@@ -81,6 +81,9 @@ impl Tokenizer {
 }
 
 /// A tokenizer of pairs: two texts in one sequence, as the file's template joins them.
+///
+/// The crate is not told the maximum: from that, version 0.23.2 stops within a text, and no longer knows which of two long
+/// ones is the longer. Other versions of it, and so the reference, do.
 pub(crate) struct PairTokenizer {
     inner: tokenizers::Tokenizer,
     max_tokens: usize,
@@ -140,9 +143,13 @@ impl PairTokenizer {
             }
         }
         let truncation = TruncationParams { max_length: room, ..TruncationParams::default() };
-        let (first, second) = truncate_encodings(first.tokens, Some(second.tokens), &truncation)
+        let (mut first, second) = truncate_encodings(first.tokens, Some(second.tokens), &truncation)
             .map_err(|source| Error::model("the tokenizer refuses this pair").with_source(source))?;
-        join(&self.inner, first, second.unwrap_or_default())
+        let mut second = second.unwrap_or_default();
+        // What is cut off is kept in pieces, and the crate would join each of the first with each of the second.
+        first.take_overflowing();
+        second.take_overflowing();
+        join(&self.inner, first, second)
     }
 }
 

@@ -102,7 +102,7 @@ fn values_that_are_malformed_or_not_implemented() {
         (REFERENCE, "prompts", json!(["query: "])),
         (REFERENCE, "prompts", json!({"query": 7})),
         (REFERENCE, "prompts", json!({"query": {"text": "query: "}})),
-        (REFERENCE, "model_type", json!("CrossEncoder")),
+        (REFERENCE, "model_type", json!("SparseEncoder")),
         (REFERENCE, "truncate_dim", json!(16)),
     ];
     for (file, key, value) in rows {
