@@ -264,7 +264,7 @@ fn reranking_that_makes_no_sense_is_refused() {
         &["--candidates", "first.trec", "--rerank", "m", "--collection", "c"],
         &["--rerank", "m", "--rerank-top", "0"],
     ] {
-        place.run(&[&["eval", "--data", "demo"], arguments].concat()).failed(2, &["error"]);
+        place.run(&[&["eval", "--data", "demo"][..], arguments].concat()).failed(2, &["error"]);
     }
     let rerank = |with: &str, parts: &[&str]| {
         let model = format!("{model}{with}");
