@@ -47,7 +47,8 @@ fn main() {
         let works: [&dyn Fn(); 4] =
             [&|| drop(encoder.encode_passages(&texts).unwrap()), &|| by_batches(256), &|| by_batches(BATCH), &|| {
                 into_collection(&|collection| {
-                    drop(collection.ingest(passages.iter().cloned().map(Ok::<_, Error>)).run().unwrap());
+                    let passages = passages.iter().cloned().map(Ok::<_, Error>);
+                    assert_eq!(collection.ingest(passages).run().unwrap().added, count as u64);
                 });
             }];
         for (work, rates) in works.iter().zip(&mut rates) {

@@ -4,7 +4,7 @@
 //!
 //! [`Collection`] is the handle; [`Passage`] goes in, [`Hit`] comes out. [`BiEncoder`] turns text into an
 //! [`Embedding`] by itself, [`Encoder`] is what you implement to bring your own; [`CrossEncoder`] scores a query and a
-//! passage together. [`eval`] measures rankings.
+//! passage together. [`eval`] measures rankings, [`util`] compares embeddings without a collection.
 //!
 //! # Crate features
 //!
@@ -34,6 +34,7 @@ mod progress;
 mod similarity;
 mod store;
 mod text;
+pub mod util;
 
 pub use bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
 pub use collection::{

@@ -12,7 +12,7 @@ const FREE: [&str; 5] = ["embedding", "error", "passage", "progress", "similarit
 
 /// What each folder of `src/` may use besides. Nothing may use `collection`, and what may not be used at all is not in
 /// any list: the store, the index and the lexical index know nothing of each other.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("kernels", &[]),
     ("model", &[]),
     // `Blob`, the bytes of a file.
@@ -26,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("collection", &["bi_encoder", "cross_encoder", "index", "kernels", "lexical", "store"]),
     ("eval", &[]),
     ("train", &[]),
+    ("util", &["kernels"]),
 ];
 
 /// Folders that see the library as a user does: by the names that `lib.rs` gives out.

@@ -7,6 +7,7 @@ mod quantize;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ pub use options::BiEncoderOptions;
 pub use quantize::{Quantized, quantize};
 
 use crate::embedding::Embedding;
-use crate::encoder::{Batch, Engine, Wanted, normalize, pool};
-use crate::error::Result;
+use crate::encoder::{Batch, Chain, Engine, Wanted, pool};
+use crate::error::{Error, Result};
 use crate::model::{Drift, Pooling, Precision, Prompts};
 use crate::similarity::Similarity;
 use crate::text::{Tokenizer, Tokens};
@@ -44,8 +45,10 @@ struct Inner {
     info: ModelInfo,
     tokenizer: Tokenizer,
     engine: Engine,
+    /// Numbers per token state.
+    width: usize,
     pooling: Pooling,
-    normalize: bool,
+    chain: Chain,
     prompts: Prompts,
 }
 
@@ -63,10 +66,15 @@ pub struct ModelInfo {
     pub layers: usize,
     /// Numbers per embedding.
     pub dimension: usize,
-    /// How token states become one vector: `mean` or `cls`.
+    /// How token states become one vector: `cls`, `max`, `mean`, `mean_sqrt_len_tokens`, `weightedmean` or `lasttoken`,
+    /// or several of them with `+` between, whose vectors come one after the other.
     pub pooling: String,
     /// Whether embeddings have unit length.
     pub normalized: bool,
+    /// What its configuration puts before texts, by name.
+    pub prompts: BTreeMap<String, String>,
+    /// The name of the prompt for texts of which nothing else is said.
+    pub default_prompt_name: Option<String>,
     /// The similarity that it declares, or the caller's choice.
     pub similarity: Similarity,
     /// Tokens of a text that count.
@@ -104,13 +112,23 @@ impl BiEncoder {
         BiEncoderOptions::default()
     }
 
+    /// One embedding per text, in order, with the prompt that the model's configuration calls `prompt_name`, or with
+    /// its default prompt, if it has one. [`encode_queries`](Encoder::encode_queries) and
+    /// [`encode_passages`](Encoder::encode_passages) are for search: they have prompts of their own and no default.
+    ///
+    /// # Errors
+    /// `Misuse` if the model has no prompt of that name; otherwise as those.
+    pub fn encode(&self, texts: &[&str], prompt_name: Option<&str>) -> Result<Vec<Embedding>> {
+        self.0.encode(texts, self.0.prompt(prompt_name)?)
+    }
+
     /// What the model is.
     pub fn info(&self) -> &ModelInfo {
         &self.0.info
     }
 
-    /// How many tokens of `text` reach its embedding when it is encoded as a passage, special ones and the model's
-    /// prompt included: [`max_tokens`](ModelInfo::max_tokens) at most.
+    /// How many tokens the encoder runs for `text` as a passage, special ones and the model's prompt included:
+    /// [`max_tokens`](ModelInfo::max_tokens) at most.
     ///
     /// # Errors
     /// `Model` if the tokenizer refuses the text.
@@ -163,12 +181,27 @@ pub(crate) fn builtin_fingerprint() -> Result<String> {
 
 impl Inner {
     fn encode(&self, texts: &[&str], prompt: &str) -> Result<Vec<Embedding>> {
-        let tokenize = |text: &&str| self.tokenize(text, prompt);
-        let wanted = match self.pooling {
-            Pooling::Cls => Wanted::Cls,
-            Pooling::Mean => Wanted::All,
+        // Pooled away where the model says so, which is of no text without one.
+        let prompt_tokens = match prompt {
+            "" => 0,
+            _ if self.pooling.include_prompt => 0,
+            prompt => self.tokenizer.prompt_tokens(prompt)?,
         };
-        self.engine.run(texts, tokenize, wanted, |batch, states| self.embed(batch, wanted, states))
+        let tokenize = |text: &&str| self.tokenize(text, prompt);
+        let wanted = if self.pooling.is_cls_alone(prompt_tokens) { Wanted::Cls } else { Wanted::All };
+        self.engine.run(texts, tokenize, wanted, |batch, states| self.embed(batch, wanted, states, prompt_tokens))
+    }
+
+    fn prompt(&self, name: Option<&str>) -> Result<&str> {
+        let Prompts { named, default, .. } = &self.prompts;
+        match (name, default) {
+            (None, None) => Ok(""),
+            (None, Some(default)) => Ok(named.get(default).map_or("", String::as_str)),
+            (Some(name), _) => named.get(name).map(String::as_str).ok_or_else(|| {
+                let all = named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                Error::misuse(format!("model {} has no prompt \"{name}\"; it has: {all}", self.info.name))
+            }),
+        }
     }
 
     fn tokenize(&self, text: &str, prompt: &str) -> Result<Tokens> {
@@ -176,20 +209,17 @@ impl Inner {
     }
 
     /// The embedding of each sequence of `batch` from its states.
-    fn embed(&self, batch: &Batch, wanted: Wanted, states: &[f32]) -> Result<Vec<Embedding>> {
-        let width = self.info.dimension;
+    fn embed(&self, batch: &Batch, wanted: Wanted, states: &[f32], prompt_tokens: usize) -> Result<Vec<Embedding>> {
         let mut rest = states;
-        let embed = |length: &usize| {
+        let pool = |length: &usize| {
             let rows = if wanted == Wanted::Cls { 1 } else { *length };
-            let (sequence, after) = rest.split_at_checked(rows * width).unwrap_or_default();
+            let (sequence, after) = rest.split_at_checked(rows * self.width).unwrap_or_default();
             rest = after;
-            let mut vector = pool(sequence, width, self.pooling);
-            if self.normalize {
-                normalize(&mut vector);
-            }
-            Embedding::new(vector)
+            pool(sequence, self.width, &self.pooling, prompt_tokens)
         };
-        batch.lengths.iter().map(embed).collect()
+        let pooled = batch.lengths.iter().flat_map(pool).collect();
+        let vectors = self.chain.apply(pooled, batch.lengths.len());
+        vectors.chunks(self.info.dimension).map(Embedding::new).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{BiEncoder, Inner, ModelInfo};
-use crate::encoder::{BackendKind, EngineOptions, InstructionLevel};
+use crate::encoder::{BackendKind, Chain, EngineOptions, InstructionLevel};
 use crate::error::Result;
 use crate::model::{Model, ModelKind, Precision};
 use crate::similarity::Similarity;
@@ -93,9 +93,11 @@ impl BiEncoderOptions {
             architecture: config.architecture.name().to_owned(),
             parameters: model.parameters(),
             layers: config.layers,
-            dimension: config.width,
-            pooling: modules.pooling.name().to_owned(),
-            normalized: modules.normalize,
+            dimension: modules.dimension(config.width),
+            pooling: modules.pooling.name(),
+            normalized: modules.is_normalized(),
+            prompts: modules.prompts.named.clone(),
+            default_prompt_name: modules.prompts.default.clone(),
             similarity: self.similarity.unwrap_or(model.similarity),
             max_tokens: modules.max_tokens,
             precision: model.precision,
@@ -107,8 +109,9 @@ impl BiEncoderOptions {
             info,
             tokenizer,
             engine,
-            pooling: modules.pooling,
-            normalize: modules.normalize,
+            width: config.width,
+            pooling: modules.pooling.clone(),
+            chain: Chain::load(&modules.after, &model.weights)?,
             prompts: modules.prompts.clone(),
         })))
     }

@@ -16,8 +16,8 @@ use super::{Collection, Inner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::passage::Passage;
 
-/// Enough for the fixed costs of a batch (two fsyncs, and the encoder's threads waiting for the last of them) to be
-/// a hundredth of encoding it; few enough to be durable every second or two.
+/// Enough for the encoder's threads to spend little of their time waiting for the last of them at the end of a batch;
+/// few enough to be durable every few seconds.
 const BATCH: usize = 1024;
 
 /// Bytes of passages that end a batch, however few they are.
@@ -48,7 +48,8 @@ impl Collection {
     /// Adds passages of any number, such as the lines of a file, each taking the place of the one with its id.
     ///
     /// They are read, encoded and written at the same time, in batches: [`upsert`](Self::upsert) of each batch would do
-    /// the same, one after the other. Memory does not grow with their number.
+    /// the same, one after the other. Beside what the collection itself needs for each, memory does not grow with their
+    /// number.
     ///
     /// ```
     /// # #[cfg(feature = "builtin")] {

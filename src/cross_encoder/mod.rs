@@ -15,7 +15,7 @@ pub use activation::ScoreActivation;
 pub use options::CrossEncoderOptions;
 pub use quantize::QuantizedCrossEncoder;
 
-use crate::encoder::{Classifier, Engine, Wanted};
+use crate::encoder::{Batch, Chain, Engine, Wanted};
 use crate::error::{Error, Result};
 use crate::model::{Precision, ScoreDrift};
 use crate::text::PairTokenizer;
@@ -45,7 +45,7 @@ struct Inner {
     info: CrossEncoderInfo,
     tokenizer: PairTokenizer,
     engine: Engine,
-    classifier: Classifier,
+    chain: Chain,
 }
 
 /// What a cross-encoder is.
@@ -170,16 +170,16 @@ impl Inner {
     /// The logits of each pair, in order; pairs that are the same are computed once.
     fn logits(&self, pairs: &[Pair<'_>]) -> Result<Vec<Vec<f32>>> {
         let tokenize = |(query, passage): &Pair<'_>| self.tokenizer.encode(query, passage);
-        self.engine.run(pairs, tokenize, Wanted::Cls, |_, states| self.finish(states))
+        self.engine.run(pairs, tokenize, Wanted::Cls, |batch, states| self.finish(batch, states))
     }
 
-    fn finish(&self, states: &[f32]) -> Result<Vec<Vec<f32>>> {
-        let logits = self.classifier.logits(states);
-        if logits.iter().flatten().all(|logit| logit.is_finite()) {
-            Ok(logits)
-        } else {
-            Err(Error::model(format!("model {} gives a score that is not finite", self.info.name)))
+    /// The logits of each sequence of `batch` from the states of their first tokens.
+    fn finish(&self, batch: &Batch, states: &[f32]) -> Result<Vec<Vec<f32>>> {
+        let logits = self.chain.apply(states.to_vec(), batch.lengths.len());
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(Error::model(format!("model {} gives a score that is not finite", self.info.name)));
         }
+        Ok(logits.chunks(self.info.labels.len()).map(<[f32]>::to_vec).collect())
     }
 }
 

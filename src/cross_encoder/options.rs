@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{CrossEncoder, CrossEncoderInfo, Inner, ScoreActivation};
-use crate::encoder::{BackendKind, Classifier, EngineOptions, InstructionLevel};
+use crate::encoder::{BackendKind, Chain, EngineOptions, InstructionLevel};
 use crate::error::{Error, Result};
 use crate::model::{Head, Model, ModelKind, Precision};
 use crate::text::PairTokenizer;
@@ -102,9 +102,9 @@ impl CrossEncoderOptions {
             licence: model.licence.clone(),
             fingerprint: model.fingerprint(),
         };
-        let classifier = Classifier::new(&head, model.config.width, &model.weights)?;
+        let chain = Chain::head(&head, model.config.width, &model.weights)?;
         let engine = self.engine.engine(&model)?;
-        Ok(CrossEncoder(Arc::new(Inner { info, tokenizer, engine, classifier })))
+        Ok(CrossEncoder(Arc::new(Inner { info, tokenizer, engine, chain })))
     }
 
     fn tokenizer(&self, model: &Model, head: &Head) -> Result<PairTokenizer> {

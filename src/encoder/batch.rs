@@ -19,6 +19,23 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// The row of the position table that each token has; see [`EncoderConfig::padding`](crate::model::EncoderConfig).
+    pub(super) fn position_rows(&self, padding: Option<u32>) -> impl Iterator<Item = usize> {
+        let mut rest = self.ids.as_slice();
+        self.lengths.iter().flat_map(move |length| {
+            let (sequence, after) = rest.split_at_checked(*length).unwrap_or_default();
+            rest = after;
+            let mut next = usize::from(padding.is_some());
+            sequence.iter().map(move |id| {
+                if padding == Some(*id) {
+                    return 0;
+                }
+                next += 1;
+                next - 1
+            })
+        })
+    }
+
     fn push(&mut self, place: usize, tokens: &Tokens) {
         self.places.push(place);
         self.lengths.push(tokens.ids.len());

@@ -1,11 +1,14 @@
-//! The candle backend: `candle-transformers`' `BertModel` over the canonical weights. The reference in tests, and the
+//! The candle backend: `candle-transformers`' `BertEncoder` over the canonical weights. The reference in tests, and the
 //! way to GPUs.
+//!
+//! The embeddings before it are put together here: candle's own have no way to leave out token types, to count
+//! positions as RoBERTa does, or to be narrower than the layers.
 
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
-use candle_transformers::models::bert::{BertModel, Config, HiddenAct, PositionEmbeddingType};
+use candle_nn::{Embedding, LayerNorm, Linear, Module, VarBuilder, embedding, layer_norm, linear};
+use candle_transformers::models::bert::{BertEncoder, Config, HiddenAct, PositionEmbeddingType};
 
 use super::{Backend, Batch, Wanted};
 use crate::error::{Error, Result};
@@ -18,7 +21,14 @@ const NARROW: usize = 128;
 
 /// The canonical encoder in f32 on the CPU; s8 weights are dequantized when it is made.
 pub(crate) struct CandleBackend {
-    model: BertModel,
+    words: Embedding,
+    positions: Embedding,
+    padding: Option<u32>,
+    token_types: Option<Embedding>,
+    reads_token_types: bool,
+    norm: LayerNorm,
+    projection: Option<Linear>,
+    encoder: BertEncoder,
     device: Device,
     width: usize,
     /// The fewest columns of a product in the model.
@@ -34,8 +44,29 @@ impl CandleBackend {
             tensors.insert(name.to_owned(), data);
         }
         let parameters = VarBuilder::from_tensors(tensors, DType::F32, &device);
-        let model = BertModel::load(parameters, &candle_config(config)).map_err(failed)?;
-        Ok(Self { model, device, width: config.width, narrowest: config.width.min(config.feed_forward) })
+        Self::load(config, &candle_config(config)?, &parameters).map_err(failed)
+    }
+
+    fn load(config: &EncoderConfig, candle_config: &Config, parameters: &VarBuilder<'_>) -> candle_core::Result<Self> {
+        let (width, table_width) = (config.width, config.embedding_width);
+        let tables = parameters.pp("embeddings");
+        let table = |name: &str, rows| embedding(rows, table_width, tables.pp(name));
+        let token_types = (config.token_types > 0).then(|| table("token_type_embeddings", config.token_types));
+        let projection =
+            (table_width != width).then(|| linear(table_width, width, parameters.pp("embeddings_project")));
+        Ok(Self {
+            words: table("word_embeddings", config.vocabulary)?,
+            positions: table("position_embeddings", config.position_rows())?,
+            padding: config.padding,
+            token_types: token_types.transpose()?,
+            reads_token_types: config.architecture.reads_token_types(),
+            norm: layer_norm(table_width, config.norm_eps, tables.pp("LayerNorm"))?,
+            projection: projection.transpose()?,
+            encoder: BertEncoder::load(parameters.pp("encoder"), candle_config)?,
+            device: parameters.device().clone(),
+            width,
+            narrowest: width.min(config.feed_forward),
+        })
     }
 }
 
@@ -43,14 +74,19 @@ impl Backend for CandleBackend {
     fn forward(&self, batch: &Batch, wanted: Wanted) -> Result<Vec<f32>> {
         let mut states = Vec::with_capacity(batch.ids.len() * self.width);
         let mut start = 0;
+        let position = |row| u32::try_from(row).unwrap_or(u32::MAX);
+        let positions: Vec<u32> = batch.position_rows(self.padding).map(position).collect();
         // Sequences of one length at a time: padded ones would make a vector depend on its neighbours' lengths.
         let together = |a: &usize, b: &usize| a == b && *a > 1 && self.narrowest > NARROW;
         for run in batch.lengths.chunk_by(together) {
             let (sequences, length) = (run.len(), run.first().copied().unwrap_or_default());
             let end = start + sequences * length;
-            let ids = batch.ids.get(start..end).unwrap_or_default();
-            let type_ids = batch.type_ids.get(start..end).unwrap_or_default();
-            let run = self.run(ids, type_ids, (sequences, length)).map_err(failed)?;
+            let part = |of: &[u32]| {
+                Tensor::from_slice(of.get(start..end).unwrap_or_default(), (sequences, length), &self.device)
+            };
+            let inputs = [&batch.ids, &batch.type_ids, &positions].map(|of| part(of).map_err(failed));
+            let [ids, type_ids, positions] = inputs;
+            let run = self.run(&ids?, &type_ids?, &positions?).map_err(failed)?;
             match wanted {
                 Wanted::All => states.extend(run),
                 // Computed all the same: candle's model has no shorter way.
@@ -78,10 +114,20 @@ impl Backend for CandleBackend {
 }
 
 impl CandleBackend {
-    fn run(&self, ids: &[u32], type_ids: &[u32], shape: (usize, usize)) -> candle_core::Result<Vec<f32>> {
-        let ids = Tensor::from_slice(ids, shape, &self.device)?;
-        let type_ids = Tensor::from_slice(type_ids, shape, &self.device)?;
-        self.model.forward(&ids, &type_ids, None)?.flatten_all()?.to_vec1::<f32>()
+    /// Row-major `[sequences, length, width]` from inputs of `[sequences, length]`.
+    fn run(&self, ids: &Tensor, type_ids: &Tensor, positions: &Tensor) -> candle_core::Result<Vec<f32>> {
+        let mut states = self.words.forward(ids)?;
+        if let Some(token_types) = &self.token_types {
+            let of_token = if self.reads_token_types { type_ids.clone() } else { type_ids.zeros_like()? };
+            states = (states + token_types.forward(&of_token)?)?;
+        }
+        states = self.norm.forward(&(states + self.positions.forward(positions)?)?)?;
+        if let Some(projection) = &self.projection {
+            states = projection.forward(&states)?;
+        }
+        // Nothing is masked: no sequence here is padded.
+        let mask = Tensor::zeros((1, 1, 1, 1), DType::F32, &self.device)?;
+        self.encoder.forward(&states, &mask)?.flatten_all()?.to_vec1::<f32>()
     }
 }
 
@@ -90,23 +136,30 @@ fn failed(source: candle_core::Error) -> Error {
 }
 
 /// candle's words for the shape. What is not in it has no effect on inference.
-fn candle_config(config: &EncoderConfig) -> Config {
-    Config {
+fn candle_config(config: &EncoderConfig) -> Result<Config> {
+    let hidden_act = match config.activation {
+        Activation::Gelu => HiddenAct::Gelu,
+        Activation::GeluTanh => HiddenAct::GeluApproximate,
+        Activation::Relu => HiddenAct::Relu,
+        other => {
+            return Err(Error::model(format!(
+                "the candle backend has no activation \"{}\"; the cpu backend has",
+                other.name()
+            )));
+        }
+    };
+    Ok(Config {
         vocab_size: config.vocabulary,
         hidden_size: config.width,
         num_hidden_layers: config.layers,
         num_attention_heads: config.heads,
         intermediate_size: config.feed_forward,
-        hidden_act: match config.activation {
-            Activation::Gelu => HiddenAct::Gelu,
-            Activation::GeluTanh => HiddenAct::GeluApproximate,
-            Activation::Relu => HiddenAct::Relu,
-        },
+        hidden_act,
         max_position_embeddings: config.positions,
         type_vocab_size: config.token_types,
         layer_norm_eps: config.norm_eps,
         position_embedding_type: PositionEmbeddingType::Absolute,
         model_type: None,
         ..Config::default()
-    }
+    })
 }

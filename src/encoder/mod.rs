@@ -5,9 +5,9 @@
 
 mod batch;
 mod candle;
+mod chain;
 mod cpu;
 mod engine;
-mod head;
 mod pooling;
 
 #[cfg(test)]
@@ -16,13 +16,15 @@ mod tests;
 pub use crate::kernels::InstructionLevel;
 pub(crate) use batch::{Batch, distinct, plan};
 pub(crate) use candle::CandleBackend;
+pub(crate) use chain::Chain;
 pub(crate) use cpu::CpuBackend;
 pub use engine::BackendKind;
 pub(crate) use engine::{Engine, EngineOptions};
-pub(crate) use head::Classifier;
-pub(crate) use pooling::{normalize, pool};
+pub(crate) use pooling::pool;
 
 use crate::error::Result;
+use crate::kernels::Then;
+use crate::model::Activation;
 
 /// Which tokens' states are of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,4 +45,17 @@ pub(crate) trait Backend: Send + Sync {
 
     /// The vector instructions that it runs on.
     fn instruction_set(&self) -> &'static str;
+}
+
+/// The kernel of an activation.
+const fn then(activation: Activation) -> Then {
+    match activation {
+        Activation::Gelu => Then::Gelu,
+        Activation::GeluTanh => Then::GeluTanh,
+        Activation::Identity => Then::Store,
+        Activation::Relu => Then::Relu,
+        Activation::Sigmoid => Then::Sigmoid,
+        Activation::Silu => Then::Silu,
+        Activation::Tanh => Then::Tanh,
+    }
 }

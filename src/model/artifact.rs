@@ -7,7 +7,8 @@
 //! | `__metadata__["marcato"]` | JSON: `version` (1), `name`, `license`, `fingerprint`, `drift` {`mean_cosine`, `min_cosine`} of a bi-encoder, `score_drift` {`mean_error`, `max_error`} of a cross-encoder, `similarity` where files and name imply another |
 //! | a tensor by its canonical name, I8 | s8 numbers, row-major; matrices `[out, in]`, the word table `[vocabulary, width]` |
 //! | that name + `.scale`, F32 `[rows]` | one scale per row: number = s8 * scale |
-//! | any other tensor by its canonical name, F32, F16 or BF16 | as the full weights have it |
+//! | any other tensor by its canonical name, F32, F16 or BF16 | as the full weights have it, but for RoBERTa's position table, which begins at the row of `pad_token_id` |
+//! | a module's folder + `.` + its tensor's name (`2_Dense.linear.weight`) | likewise, never s8 |
 //! | `file:` + name, U8 | a file of the model as it was: `config.json`, `tokenizer.json`, `modules.json`, ... |
 //! | `checksum`, U8 `[16]` | xxh3-128, little-endian, of the whole file with these 16 bytes zero |
 //!

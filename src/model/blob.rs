@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The most bytes that a file of a model may have; larger ones are refused before they are read.
+/// The most bytes that any file of a model may have.
 const MAX_FILE_BYTES: u64 = 8 << 30;
 
 /// A cheap-to-clone range of bytes.
@@ -35,15 +35,20 @@ impl Blob {
 
     /// A whole regular file. Not mapped: a file that another process shortens would kill this one.
     pub(crate) fn read(path: &Path) -> Result<Self> {
+        Self::read_within(path, MAX_FILE_BYTES)
+    }
+
+    /// The same of a file of at most `limit` bytes; a larger one is refused before it is read.
+    pub(crate) fn read_within(path: &Path, limit: u64) -> Result<Self> {
         let failed = |source| Error::io("read", path, source);
         // Asked before it is opened: opening a pipe waits for a writer.
         let metadata = std::fs::metadata(path).map_err(failed)?;
         if !metadata.is_file() {
             return Err(Error::model(format!("{} is not a regular file", path.display())).with_path(path));
         }
-        if metadata.len() > MAX_FILE_BYTES {
+        if metadata.len() > limit {
             return Err(Error::model(format!(
-                "{} has {} bytes; a model's file may have {MAX_FILE_BYTES}",
+                "{} has {} bytes; a file of its kind may have {limit}",
                 path.display(),
                 metadata.len()
             ))
@@ -55,7 +60,7 @@ impl Blob {
         bytes.try_reserve_exact(size).map_err(|source| {
             Error::new(ErrorKind::Io, format!("no memory for {} ({size} bytes)", path.display())).with_source(source)
         })?;
-        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Self::from_vec(bytes))
     }
 

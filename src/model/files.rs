@@ -9,7 +9,7 @@ use super::blob::Blob;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most bytes that a configuration file or tokenizer may have.
-const MAX_CONFIG_BYTES: usize = 64 << 20;
+const MAX_CONFIG_BYTES: u64 = 64 << 20;
 
 /// A model's files by their names relative to its root.
 pub(crate) struct ModelFiles {
@@ -56,19 +56,13 @@ impl ModelFiles {
     }
 
     fn peek(&self, name: &str) -> Result<Option<Blob>> {
-        let blob = match &self.place {
-            Place::Artifact(artifact) => artifact.file(name),
+        match &self.place {
+            Place::Artifact(artifact) => Ok(artifact.file(name)),
             Place::Directory(root) => match resolve(root, name) {
-                Ok(path) => Some(Blob::read(&path)?),
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
+                Ok(path) => Blob::read_within(&path, MAX_CONFIG_BYTES).map(Some),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
             },
-        };
-        match &blob {
-            Some(blob) if blob.as_slice().len() > MAX_CONFIG_BYTES => {
-                Err(Error::model(format!("{name} has more than {MAX_CONFIG_BYTES} bytes")))
-            }
-            _ => Ok(blob),
         }
     }
 

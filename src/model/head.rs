@@ -3,11 +3,12 @@
 //! Every architecture's head is the same canonical one, `logits = classifier(activation(dense(state)))`, under other
 //! names and with another activation. The canonical names are BERT's: `pooler.dense` and `classifier`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::config::EncoderConfig;
+use super::config::{Activation, EncoderConfig};
 use super::files::ModelFiles;
 use super::keys::{Keys, parse_json};
+use super::modules::{CLASSIFICATION, parse_transformer};
 use super::names::{Architecture, Slot};
 use crate::error::{Error, Result};
 
@@ -17,21 +18,12 @@ pub(crate) struct Head {
     /// What each number of the result is called, in order (`id2label`); at least one.
     pub(crate) labels: Vec<String>,
     /// Between the two matrices.
-    pub(crate) activation: HeadActivation,
+    pub(crate) activation: Activation,
     /// The function that the model declares to be applied to its logits, as it spells it.
     pub(crate) declared: Option<String>,
     /// Tokens per pair, special ones included; the rest is cut off.
     pub(crate) max_tokens: usize,
     pub(crate) lowercase: bool,
-}
-
-/// The non-linearity inside a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HeadActivation {
-    /// By the error function.
-    Gelu,
-    Relu,
-    Tanh,
 }
 
 /// The canonical name of a head's first matrix; it has a `.weight` and a `.bias`.
@@ -44,17 +36,33 @@ struct Row {
     dense: &'static str,
     /// Whether the first matrix is saved with the encoder, under its prefix.
     dense_is_prefixed: bool,
-    activation: HeadActivation,
+    activation: Activation,
     classifier: &'static str,
 }
 
 const fn row(architecture: Architecture) -> Row {
     match architecture {
-        Architecture::Bert => Row {
-            dense: "pooler.dense",
-            dense_is_prefixed: true,
-            activation: HeadActivation::Tanh,
+        Architecture::Bert => {
+            Row { dense: DENSE, dense_is_prefixed: true, activation: Activation::Tanh, classifier: CLASSIFIER }
+        }
+        Architecture::DistilBert => Row {
+            dense: "pre_classifier",
+            dense_is_prefixed: false,
+            activation: Activation::Relu,
             classifier: "classifier",
+        },
+        Architecture::Roberta => Row {
+            dense: "classifier.dense",
+            dense_is_prefixed: false,
+            activation: Activation::Tanh,
+            classifier: "classifier.out_proj",
+        },
+        // The exact GELU, whatever the encoder's own is.
+        Architecture::Electra => Row {
+            dense: "classifier.dense",
+            dense_is_prefixed: false,
+            activation: Activation::Gelu,
+            classifier: "classifier.out_proj",
         },
     }
 }
@@ -63,22 +71,21 @@ impl Head {
     pub(super) fn parse(files: &ModelFiles, config: &EncoderConfig) -> Result<Self> {
         let mut keys = Keys::parse("config.json", files.required("config.json")?.as_slice())?;
         let labels = parse_labels(&mut keys)?;
-        let (max_tokens, lowercase) = parse_transformer(files, config)?;
+        let (max_tokens, lowercase) = parse_transformer(files, "", config, &CLASSIFICATION)?;
         let activation = row(config.architecture).activation;
         Ok(Self { labels, activation, declared: parse_declared(files, &mut keys)?, max_tokens, lowercase })
     }
 
-    /// The head's tensors: each with the name that a checkpoint of `config`'s architecture has it under, where the
-    /// encoder is saved under `prefix`.
-    pub(super) fn slots(&self, config: &EncoderConfig, prefix: &str) -> Vec<(Slot, String)> {
-        let (width, labels) = (config.width, self.labels.len());
+    /// The head's tensors, each after the name that it has in a checkpoint whose encoder is saved under `prefix`.
+    pub(super) fn slots(&self, config: &EncoderConfig, prefix: &str) -> Vec<(String, Slot)> {
         let Row { dense, dense_is_prefixed, classifier, .. } = row(config.architecture);
-        let dense = format!("{}{dense}", if dense_is_prefixed { prefix } else { "" });
+        let dense = if dense_is_prefixed { format!("{prefix}{dense}") } else { dense.to_owned() };
         let mut slots = Vec::new();
-        for (canonical, theirs, rows) in [(DENSE, dense.as_str(), width), (CLASSIFIER, classifier, labels)] {
-            for (part, shape) in [("weight", vec![rows, width]), ("bias", vec![rows])] {
-                let slot = Slot { name: format!("{canonical}.{part}"), shape, quantized: false };
-                slots.push((slot, format!("{theirs}.{part}")));
+        for (canonical, theirs, rows) in
+            [(DENSE, dense.as_str(), config.width), (CLASSIFIER, classifier, self.labels.len())]
+        {
+            for (part, shape) in [("weight", vec![rows, config.width]), ("bias", vec![rows])] {
+                slots.push((format!("{theirs}.{part}"), Slot::full(format!("{canonical}.{part}"), shape)));
             }
         }
         slots
@@ -168,40 +175,4 @@ fn check_modules(modules: &Value) -> Result<()> {
             kinds.join(", ")
         ))),
     }
-}
-
-/// Truncation and lower-casing, as the reference's cross-encoder finds them: the tokenizer's limit, cut to the position
-/// table, unless `sentence_bert_config.json`, which is read beside a `modules.json` only, says another.
-fn parse_transformer(files: &ModelFiles, config: &EncoderConfig) -> Result<(usize, bool)> {
-    let (mut stated, mut lowercase) = (None, false);
-    let file = "sentence_bert_config.json";
-    if files.optional("modules.json")?.is_some()
-        && let Some(bytes) = files.optional(file)?
-    {
-        let mut keys = Keys::parse(file, bytes.as_slice())?;
-        stated = keys.optional_count("max_seq_length", 1 << 20)?;
-        lowercase = keys.flag("do_lower_case", false)?;
-        keys.only("transformer_task", &json!("sequence-classification"))?;
-        keys.only("modality_config", &json!({"text": {"method": "forward", "method_output_name": "logits"}}))?;
-        keys.only("module_output_name", &json!("scores"))?;
-        // Whether the reference pads; here nothing is.
-        keys.finish(&["unpad_inputs"])?;
-    }
-    if let Some(max_tokens) = stated {
-        if max_tokens > config.positions {
-            return Err(Error::model(format!(
-                "{file}: max_seq_length is {max_tokens}, but the model has {} positions",
-                config.positions
-            )));
-        }
-        return Ok((max_tokens, lowercase));
-    }
-    let file = "tokenizer_config.json";
-    let Some(bytes) = files.optional(file)? else { return Ok((config.positions, lowercase)) };
-    let mut keys = Keys::parse(file, bytes.as_slice())?;
-    keys.only("truncation_side", &json!("right"))?;
-    // transformers writes 1e30 for "none".
-    let limit = keys.take("model_max_length").and_then(|limit| limit.as_u64());
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    Ok((limit.min(config.positions), lowercase))
 }

@@ -19,6 +19,14 @@ impl Keys {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// The value of `key`, removed; `None` if it is absent or null.
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         self.map.shift_remove(key).filter(|value| !value.is_null())
@@ -41,6 +49,14 @@ impl Keys {
             .and_then(|number| usize::try_from(number).ok())
             .filter(|number| (1..=max).contains(number))
             .ok_or_else(|| Error::model(format!("{}: \"{key}\" is {value}, expected 1 to {max}", self.file)))
+    }
+
+    /// The id of a token, if it is there.
+    pub(super) fn optional_id(&mut self, key: &str) -> Result<Option<u32>> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let wrong = || Error::model(format!("{}: \"{key}\" is {value}, expected the id of a token", self.file));
+        id.map(Some).ok_or_else(wrong)
     }
 
     /// A string, if it is there.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::blob::Blob;
 use super::files::ModelFiles;
 use super::keys::parse_json;
 use crate::error::{Error, Result};
@@ -45,16 +44,14 @@ impl ModelKind {
     }
 
     pub(super) fn detect(files: &ModelFiles) -> Result<Self> {
-        let json = |file: &str| -> Result<Option<Value>> {
-            files.optional(file)?.map(|bytes: Blob| parse_json(file, bytes.as_slice())).transpose()
-        };
         let is_cross_encoder = if files.optional("modules.json")?.is_some() {
-            let config = json("config_sentence_transformers.json")?.unwrap_or_default();
-            config.get("model_type").and_then(Value::as_str) == Some("CrossEncoder")
+            let file = "config_sentence_transformers.json";
+            let config = files.optional(file)?.map(|bytes| parse_json(file, bytes.as_slice())).transpose()?;
+            config.is_some_and(|config| config.get("model_type").and_then(Value::as_str) == Some("CrossEncoder"))
         } else {
-            let config = json("config.json")?.unwrap_or_default();
-            let classes = config.get("architectures").and_then(Value::as_array);
+            let config = parse_json("config.json", files.required("config.json")?.as_slice())?;
             let classifies = |class: &Value| class.as_str().is_some_and(|name| name.ends_with(CLASSIFICATION));
+            let classes = config.get("architectures").and_then(Value::as_array);
             classes.is_some_and(|classes| classes.iter().any(classifies))
         };
         Ok(if is_cross_encoder { Self::CrossEncoder } else { Self::BiEncoder })

@@ -9,6 +9,7 @@ mod artifact;
 mod blob;
 mod config;
 mod files;
+mod fingerprint;
 mod head;
 mod keys;
 mod kind;
@@ -25,16 +26,16 @@ use std::path::Path;
 pub(crate) use artifact::{artifact_fingerprint, write_artifact};
 pub(crate) use blob::Blob;
 pub(crate) use config::{Activation, EncoderConfig};
-pub(crate) use head::{CLASSIFIER, DENSE, Head, HeadActivation};
+pub(crate) use head::{CLASSIFIER, DENSE, Head};
 pub use kind::ModelKind;
-pub(crate) use modules::{Pooling, Prompts};
+pub(crate) use modules::{Dense, Module, Pooling, PoolingMode, Prompts};
 pub(crate) use weights::Weights;
 
 use crate::error::Result;
 use crate::similarity::Similarity;
 use artifact::Card;
 use files::ModelFiles;
-use modules::Modules;
+use modules::{ModuleList, Modules, inside};
 
 /// The numbers that a model's weights are kept in, and with it the stated agreement with the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,16 +116,21 @@ impl Model {
     }
 
     fn read(files: ModelFiles) -> Result<Self> {
-        let config = EncoderConfig::parse(&files)?;
-        let (modules, head) = match ModelKind::detect(&files)? {
-            ModelKind::BiEncoder => (Modules::parse(&files, &config)?, None),
-            ModelKind::CrossEncoder => {
+        let list = match ModelKind::detect(&files)? {
+            ModelKind::BiEncoder => Some(ModuleList::parse(&files)?),
+            ModelKind::CrossEncoder => None,
+        };
+        let folder = list.as_ref().map_or("", |list| list.transformer.as_str());
+        let config = EncoderConfig::parse(&files, folder)?;
+        let (modules, head) = match &list {
+            Some(list) => (Modules::parse(&files, list, &config)?, None),
+            None => {
                 let head = Head::parse(&files, &config)?;
                 (Modules::before(&head), Some(head))
             }
         };
-        let weights = Weights::load(&files, &config, head.as_ref())?;
-        let tokenizer = files.required("tokenizer.json")?;
+        let weights = Weights::load(&files, folder, &config, &modules.after, head.as_ref())?;
+        let tokenizer = files.required(&inside(folder, "tokenizer.json"))?;
         let Card { name, licence, drift, score_drift, fingerprint, similarity } = files.card();
         let precision = if weights.is_quantized() { Precision::Int8 } else { Precision::F32 };
         let similarity = similarity.unwrap_or_else(|| modules.similarity(&name));
@@ -162,22 +168,7 @@ impl Model {
     /// The identity of everything that a vector depends on: weights, tokenizer, modules, limits. Stored in each
     /// collection, so that it never mixes two models (invariant M2). Hexadecimal sha256.
     pub(crate) fn fingerprint(&self) -> String {
-        self.fingerprint.clone().unwrap_or_else(|| self.compute_fingerprint())
-    }
-
-    fn compute_fingerprint(&self) -> String {
-        use sha2::{Digest, Sha256};
-        let mut hash = Sha256::new();
-        hash.update(b"marcato model 1\0");
-        hash.update(format!("{:?}\0{:?}\0", self.config, self.modules));
-        if let Some(head) = &self.head {
-            hash.update(format!("{head:?}\0"));
-        }
-        hash.update(Sha256::digest(self.tokenizer.as_slice()));
-        for (name, tensor) in self.weights.iter() {
-            tensor.digest(name, &mut hash);
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.fingerprint.clone().unwrap_or_else(|| fingerprint::compute(self))
     }
 
     /// Numbers in the weights that are used, scales not counted.

@@ -13,6 +13,7 @@ use super::config::EncoderConfig;
 use super::files::{ModelFiles, Place};
 use super::head::Head;
 use super::keys::parse_json;
+use super::modules::{Module, inside, tensor};
 use super::names::{Slot, slots};
 use super::quantize::{dequantize_rows, quantize_rows};
 use crate::error::{Error, Result};
@@ -48,43 +49,59 @@ pub(super) struct Entry {
 }
 
 impl Weights {
-    pub(super) fn load(files: &ModelFiles, config: &EncoderConfig, head: Option<&Head>) -> Result<Self> {
-        let mut entries = match &files.place {
-            Place::Directory(root) => read_directory(root)?,
-            Place::Artifact(artifact) => artifact.tensors(),
+    /// Those of the encoder in `folder` and of the modules or the head after it.
+    pub(super) fn load(
+        files: &ModelFiles,
+        folder: &str,
+        config: &EncoderConfig,
+        modules: &[Module],
+        head: Option<&Head>,
+    ) -> Result<Self> {
+        let names = config.architecture.names();
+        // An artifact has the canonical tensors.
+        let (mut entries, is_checkpoint) = match &files.place {
+            Place::Directory(root) => (read_directory(root, folder)?, true),
+            Place::Artifact(artifact) => (artifact.tensors(), false),
         };
-        let is_artifact = matches!(files.place, Place::Artifact(_));
-        let prefix = config.architecture.prefix();
+        let prefix = names.prefix;
         // The prefix is detected from the names, not tried: a wrong guess would report the wrong tensor.
         let prefixed = !entries.contains_key("embeddings.word_embeddings.weight")
             && entries.contains_key(&format!("{prefix}embeddings.word_embeddings.weight"));
+        let spelled = |canonical: &str| match (is_checkpoint, prefixed) {
+            (false, _) => canonical.to_owned(),
+            (true, false) => names.of(canonical),
+            (true, true) => format!("{prefix}{}", names.of(canonical)),
+        };
+        let mut slots: Vec<(String, Slot)> =
+            slots(config).into_iter().map(|slot| (spelled(&slot.name), slot)).collect();
+        for module in modules {
+            if let (Place::Directory(root), Some(folder)) = (&files.place, module.folder()) {
+                let own = read_directory(root, folder)?;
+                entries.extend(own.into_iter().map(|(name, entry)| (tensor(folder, &name), entry)));
+            }
+            slots.extend(module.tensors().into_iter().map(|(name, shape)| (name.clone(), Slot::full(name, shape))));
+        }
+        for (theirs, slot) in
+            head.map(|head| head.slots(config, if prefixed { prefix } else { "" })).unwrap_or_default()
+        {
+            slots.push((if is_checkpoint { theirs } else { slot.name.clone() }, slot));
+        }
         let mut tensors = BTreeMap::new();
-        for slot in slots(config) {
-            let name = if prefixed { format!("{prefix}{}", slot.name) } else { slot.name.clone() };
-            let entry = entries.remove(&name).ok_or_else(|| {
+        for (name, slot) in slots {
+            let mut entry = entries.remove(&name).ok_or_else(|| {
                 Error::model(format!("the weights of {} lack tensor \"{name}\"", files.location().display()))
             })?;
+            if is_checkpoint && slot.skipped > 0 {
+                entry = entry.without_rows(&name, &slot)?;
+            }
             let scales = entries.remove(&format!("{name}{SCALE_SUFFIX}"));
-            tensors.insert(slot.name.clone(), Tensor::check(&slot, entry, scales)?);
-        }
-        let head_prefix = if prefixed { prefix } else { "" };
-        for (slot, theirs) in head.map(|head| head.slots(config, head_prefix)).unwrap_or_default() {
-            let name = if is_artifact { &slot.name } else { &theirs };
-            let entry = entries.remove(name).ok_or_else(|| {
-                Error::model(format!(
-                    "the weights of {} lack tensor \"{name}\", which the head of a {} cross-encoder needs",
-                    files.location().display(),
-                    config.architecture.name()
-                ))
-            })?;
-            tensors.insert(slot.name.clone(), Tensor::check(&slot, entry, None)?);
+            tensors.insert(slot.name.clone(), Tensor::check(&name, &slot, entry, scales)?);
         }
         let left = entries.keys().map(|name| name.strip_prefix(prefix).unwrap_or(name));
-        if let Some(name) = left.into_iter().find(|name| !config.architecture.is_unused(name)) {
+        if let Some(name) = left.into_iter().find(|name| !names.is_unused(name)) {
             return Err(Error::model(format!(
-                "the weights hold tensor \"{name}\", which a {} encoder with {} layers does not have",
-                config.architecture.name(),
-                config.layers
+                "the weights hold tensor \"{name}\", which a {} encoder with {} layers and its modules do not have",
+                names.model_type, config.layers
             )));
         }
         Ok(Self(tensors))
@@ -132,10 +149,24 @@ impl Weights {
     }
 }
 
+impl Entry {
+    /// The rows of a checkpoint's table that the canonical one has: those after the skipped ones.
+    fn without_rows(self, name: &str, slot: &Slot) -> Result<Self> {
+        let mut whole = slot.shape.clone();
+        whole.iter_mut().take(1).for_each(|rows| *rows += slot.skipped);
+        if self.shape != whole {
+            return Err(Error::model(format!("tensor \"{name}\" is {:?}, config.json implies {whole:?}", self.shape)));
+        }
+        let (rows, size) = (whole.first().copied().unwrap_or(1), self.bytes.as_slice().len());
+        let bytes = self.bytes.slice(size / rows.max(1) * slot.skipped..size).unwrap_or(self.bytes);
+        Ok(Self { dtype: self.dtype, shape: slot.shape.clone(), bytes })
+    }
+}
+
 impl Tensor {
     /// Compares what the file has with what the shape of the model implies.
-    fn check(slot: &Slot, entry: Entry, scales: Option<Entry>) -> Result<Self> {
-        let Slot { name, shape, quantized } = slot;
+    fn check(name: &str, slot: &Slot, entry: Entry, scales: Option<Entry>) -> Result<Self> {
+        let Slot { shape, quantized, .. } = slot;
         if entry.shape != *shape {
             return Err(Error::model(format!("tensor \"{name}\" is {:?}, config.json implies {shape:?}", entry.shape)));
         }
@@ -244,22 +275,23 @@ pub(super) fn parse_safetensors(file: &str, bytes: &Blob) -> Result<BTreeMap<Str
     Ok(entries)
 }
 
-/// `model.safetensors`, or the shards that its index lists.
-fn read_directory(root: &Path) -> Result<BTreeMap<String, Entry>> {
-    if let Some(path) = ModelFiles::weights_path(root, "model.safetensors")? {
-        return parse_safetensors("model.safetensors", &Blob::read(&path)?);
+/// `model.safetensors` in a folder of the model, or the shards that its index lists.
+fn read_directory(root: &Path, folder: &str) -> Result<BTreeMap<String, Entry>> {
+    let whole = inside(folder, "model.safetensors");
+    if let Some(path) = ModelFiles::weights_path(root, &whole)? {
+        return parse_safetensors(&whole, &Blob::read(&path)?);
     }
-    let index = "model.safetensors.index.json";
-    let Some(path) = ModelFiles::weights_path(root, index)? else {
-        let pickled = ModelFiles::weights_path(root, "pytorch_model.bin")?.is_some();
+    let index = inside(folder, "model.safetensors.index.json");
+    let Some(path) = ModelFiles::weights_path(root, &index)? else {
+        let pickled = ModelFiles::weights_path(root, &inside(folder, "pytorch_model.bin"))?.is_some();
         let why = if pickled {
             " (pytorch_model.bin is a pickle and is not read: save it with safe_serialization=True)"
         } else {
             ""
         };
-        return Err(Error::model(format!("{} has no model.safetensors{why}", root.display())).with_path(root));
+        return Err(Error::model(format!("{} has no {whole}{why}", root.display())).with_path(root));
     };
-    let index_json = parse_json(index, Blob::read(&path)?.as_slice())?;
+    let index_json = parse_json(&index, Blob::read(&path)?.as_slice())?;
     let shards: BTreeSet<&str> = index_json
         .get("weight_map")
         .and_then(serde_json::Value::as_object)
@@ -269,10 +301,11 @@ fn read_directory(root: &Path) -> Result<BTreeMap<String, Entry>> {
         .collect();
     let mut entries = BTreeMap::new();
     for shard in shards {
-        let path = ModelFiles::weights_path(root, shard)?.ok_or_else(|| {
+        let shard = inside(folder, shard);
+        let path = ModelFiles::weights_path(root, &shard)?.ok_or_else(|| {
             Error::model(format!("{} has no {shard}, which {index} lists", root.display())).with_path(root)
         })?;
-        entries.append(&mut parse_safetensors(shard, &Blob::read(&path)?)?);
+        entries.append(&mut parse_safetensors(&shard, &Blob::read(&path)?)?);
     }
     Ok(entries)
 }

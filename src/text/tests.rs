@@ -25,6 +25,8 @@ type Change = fn(&mut Value);
 
 const JSON: &[u8] = include_bytes!("../../tests/golden/mean/tokenizer.json");
 const CASED: &[u8] = include_bytes!("../../tests/golden/prompts/tokenizer.json");
+/// Byte-level BPE, to which white space matters.
+const BYTES: &[u8] = include_bytes!("../../tests/golden/roberta/tokenizer.json");
 const VOCABULARY: usize = 203;
 const CLS: u32 = 2;
 const SEP: u32 = 3;
@@ -66,14 +68,15 @@ struct Golden {
 
 #[test]
 fn ids_equal_the_reference() {
-    let rows: [(&str, &[u8], bool); 3] = [
+    let rows: [(&str, &[u8], bool); 4] = [
         (include_str!("../../tests/golden/mean/expected.json"), JSON, false),
         (include_str!("../../tests/golden/cls/expected.json"), JSON, false),
         (include_str!("../../tests/golden/prompts/expected.json"), CASED, true),
+        (include_str!("../../tests/golden/roberta/expected.json"), BYTES, false),
     ];
     for (expected, json, lowercase) in rows {
         let Golden { max_tokens, texts, token_ids } = serde_json::from_str(expected).unwrap();
-        let tokenizer = Tokenizer::new(json, max_tokens, lowercase, VOCABULARY).unwrap();
+        let tokenizer = Tokenizer::new(json, max_tokens, lowercase, 1000).unwrap();
         assert!(texts.len() >= 25 && texts.len() == token_ids.len());
         for (text, ids) in texts.iter().zip(&token_ids) {
             let found = tokenizer.encode(text).unwrap();
@@ -175,6 +178,13 @@ proptest! {
         let json = if lowercase { CASED } else { JSON };
         let found = Tokenizer::new(json, max_tokens, lowercase, VOCABULARY).unwrap().encode(&text).unwrap();
         prop_assert_eq!(found, reference(json, max_tokens, lowercase)(&text));
+    }
+
+    #[test]
+    fn a_prefix_has_the_bytes_of_the_whole(text in text(), gap in " {0,30}", max_tokens in 3_usize..12) {
+        let text = text.replace("london", &format!("{gap}london{gap}"));
+        let found = Tokenizer::new(BYTES, max_tokens, false, 1000).unwrap().encode(&text).unwrap();
+        prop_assert_eq!(found, reference(BYTES, max_tokens, false)(&text));
     }
 
     #[test]

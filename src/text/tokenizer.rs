@@ -33,13 +33,14 @@ pub(crate) struct Tokens {
 pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
     max_tokens: usize,
+    drops_white_space: bool,
 }
 
 impl Tokenizer {
     /// `json` is the content of `tokenizer.json`; `vocabulary` the rows of the word table that its ids index.
     pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
         let mut inner = load(json, lowercase, vocabulary)?;
-        let special_tokens = special_tokens(run(&inner, "")?, vocabulary)?;
+        let special_tokens = special_tokens(&run(&inner, "")?, vocabulary)?;
         if special_tokens >= max_tokens {
             return Err(Error::model(format!(
                 "tokenizer.json adds {special_tokens} special tokens, which leaves no room in a maximum of {max_tokens}"
@@ -49,13 +50,22 @@ impl Tokenizer {
         inner
             .with_truncation(Some(truncation))
             .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
-        Ok(Self { inner, max_tokens })
+        let drops_white_space = drops_white_space(&inner)?;
+        Ok(Self { inner, max_tokens, drops_white_space })
+    }
+
+    /// How many tokens a prompt puts before the first one of a text, as the reference counts: those of the prompt alone,
+    /// without a special token at the end.
+    pub(crate) fn prompt_tokens(&self, prompt: &str) -> Result<usize> {
+        let ids = self.encode(prompt)?.ids;
+        let added = self.inner.get_added_tokens_decoder();
+        let ends_special = ids.last().and_then(|id| added.get(id)).is_some_and(|token| token.special);
+        Ok(ids.len() - usize::from(ends_special))
     }
 
     /// The tokens of `text`, cut to the model's maximum as the reference cuts (from the right, special tokens kept).
     pub(crate) fn encode(&self, text: &str) -> Result<Tokens> {
-        // Older versions of the reference strip before the tokenizer sees the text; to BERT's it makes no difference.
-        let text = text.trim_matches(is_python_whitespace);
+        let text = trimmed(text, self.drops_white_space);
         let mut end = self.max_tokens.saturating_mul(BYTES_PER_TOKEN);
         loop {
             // A prefix that ends between words has the leading tokens of the whole text, and once it fills the model
@@ -71,23 +81,28 @@ impl Tokenizer {
 }
 
 /// A tokenizer of pairs: two texts in one sequence, as the file's template joins them.
+///
+/// The crate is not told the maximum: from that, version 0.23.2 stops within a text, and no longer knows which of two long
+/// ones is the longer. Other versions of it, and so the reference, do.
 pub(crate) struct PairTokenizer {
     inner: tokenizers::Tokenizer,
     max_tokens: usize,
     special_tokens: usize,
+    drops_white_space: bool,
 }
 
 impl PairTokenizer {
     /// As [`Tokenizer::new`].
     pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
         let inner = load(json, lowercase, vocabulary)?;
-        let special_tokens = special_tokens(join(&inner, tokenize(&inner, "")?, tokenize(&inner, "")?)?, vocabulary)?;
+        let special_tokens = special_tokens(&join(&inner, tokenize(&inner, "")?, tokenize(&inner, "")?)?, vocabulary)?;
         if special_tokens >= max_tokens {
             return Err(Error::model(format!(
                 "tokenizer.json adds {special_tokens} special tokens to a pair, which leaves no room in a maximum of {max_tokens}"
             )));
         }
-        Ok(Self { inner, max_tokens, special_tokens })
+        let drops_white_space = drops_white_space(&inner)?;
+        Ok(Self { inner, max_tokens, special_tokens, drops_white_space })
     }
 
     /// Special tokens that a pair has, whatever its texts.
@@ -110,8 +125,8 @@ impl PairTokenizer {
     pub(crate) fn encode(&self, first: &str, second: &str) -> Result<Tokens> {
         let room = self.max_tokens.saturating_sub(self.special_tokens);
         let start = self.max_tokens.saturating_mul(BYTES_PER_TOKEN);
-        let mut first = Side::begin(&self.inner, first, start)?;
-        let mut second = Side::begin(&self.inner, second, start)?;
+        let begin = |text| Side::begin(&self.inner, trimmed(text, self.drops_white_space), start);
+        let (mut first, mut second) = (begin(first)?, begin(second)?);
         loop {
             let (a, b) = (first.count(), second.count());
             // Which of two texts that are both cut gets the odd token depends on which is longer.
@@ -128,9 +143,13 @@ impl PairTokenizer {
             }
         }
         let truncation = TruncationParams { max_length: room, ..TruncationParams::default() };
-        let (first, second) = truncate_encodings(first.tokens, Some(second.tokens), &truncation)
+        let (mut first, second) = truncate_encodings(first.tokens, Some(second.tokens), &truncation)
             .map_err(|source| Error::model("the tokenizer refuses this pair").with_source(source))?;
-        join(&self.inner, first, second.unwrap_or_default())
+        let mut second = second.unwrap_or_default();
+        // What is cut off is kept in pieces, and the crate would join each of the first with each of the second.
+        first.take_overflowing();
+        second.take_overflowing();
+        join(&self.inner, first, second)
     }
 }
 
@@ -200,7 +219,7 @@ fn load(json: &[u8], lowercase: bool, vocabulary: usize) -> Result<tokenizers::T
 }
 
 /// How many special tokens there are in `tokens`, which are those of no text; at least one.
-fn special_tokens(tokens: Tokens, vocabulary: usize) -> Result<usize> {
+fn special_tokens(tokens: &Tokens, vocabulary: usize) -> Result<usize> {
     // The template has ids of its own, which need not be in the vocabulary.
     if let Some(id) = tokens.ids.iter().find(|id| beyond(**id, vocabulary)) {
         return Err(Error::model(format!(
@@ -212,6 +231,16 @@ fn special_tokens(tokens: Tokens, vocabulary: usize) -> Result<usize> {
         return Err(Error::model("tokenizer.json adds no special tokens: its \"post_processor\" has to"));
     }
     Ok(tokens.ids.len())
+}
+
+/// Whether white space around a text has no tokens: BERT's drops it, byte-level BPE does not.
+fn drops_white_space(tokenizer: &tokenizers::Tokenizer) -> Result<bool> {
+    Ok(run(tokenizer, "\u{1c}\u{85} \n\u{3000}a \t\u{a0}")? == run(tokenizer, "a")?)
+}
+
+/// A text as it is looked at, so that a blank megabyte before the first word does not hide it.
+fn trimmed(text: &str, drops_white_space: bool) -> &str {
+    if drops_white_space { text.trim_matches(is_python_whitespace) } else { text }
 }
 
 fn beyond(id: u32, vocabulary: usize) -> bool {
@@ -248,10 +277,18 @@ fn whole_words(text: &str, end: usize) -> &str {
     let limit = text.floor_char_boundary(MAX_BYTES);
     let within = text.get(..limit).unwrap_or(text);
     let from = text.ceil_char_boundary(end);
-    // ASCII only: BERT's normalizer drops some of Unicode's white space (U+0085) and so joins the words around it.
-    match within.get(from..).and_then(|rest| rest.find([' ', '\n', '\t', '\r'])) {
-        // A run of white space can be one token, so it is left out whole.
-        Some(at) => text.get(..from + at).unwrap_or(text).trim_end(),
+    // ASCII only: BERT's normalizer drops some of Unicode's white space (U+0085) and so joins the words around it. And
+    // not inside of a run of it, of which byte-level BPE makes one piece.
+    let mut inside = true;
+    let end = within.get(from..).and_then(|rest| {
+        rest.find(|c: char| {
+            let ends = !inside && matches!(c, ' ' | '\n' | '\t' | '\r');
+            inside = c.is_whitespace();
+            ends
+        })
+    });
+    match end {
+        Some(at) => text.get(..from + at).unwrap_or(text),
         None => within,
     }
 }

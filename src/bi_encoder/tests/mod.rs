@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod hostile;
 mod invariance;
 mod limits;
 mod parity;

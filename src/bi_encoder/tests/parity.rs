@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{difference, open};
 use crate::BackendKind;
 use crate::bi_encoder::{BiEncoder, Encoder};
-use crate::model::tests::fixture::{Change, Expected, Fixture, GOLDEN, golden_path};
+use crate::model::tests::fixture::{Change, Expected, Fixture, GOLDEN, Variant, golden_path};
 
 /// What the f32 path promises.
 const TOLERANCE: f32 = 1e-5;
@@ -35,6 +35,97 @@ fn vectors_equal_the_reference() {
             assert_eq!(encoder.similarity().name(), expected.similarity, "{name}");
         }
     }
+}
+
+/// Every pooling, module and activation, on each backend that has the activation.
+#[test]
+fn variants_equal_the_reference() {
+    let texts = Expected::of("mean").texts;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let variants = Variant::all();
+    assert!(variants.len() >= 25);
+    for (name, variant) in &variants {
+        let placed = variant.fixture().place();
+        for backend in [BackendKind::Cpu, BackendKind::Candle] {
+            let encoder = match BiEncoder::options().threads(1).backend(backend).open(&placed.path) {
+                Err(error) if ["silu", "tanh", "sigmoid", "linear"].contains(&name.as_str()) => {
+                    assert!(backend == BackendKind::Candle && error.to_string().contains(name), "{name}: {error}");
+                    continue;
+                }
+                opened => opened.unwrap(),
+            };
+            let passages = difference(&encoder.encode_passages(&texts).unwrap(), &variant.passages);
+            let queries = variant.queries.as_ref().unwrap_or(&variant.passages);
+            let queries = difference(&encoder.encode_queries(&texts).unwrap(), queries);
+            println!("{name} on {backend:?}: passages {passages:.1e}, queries {queries:.1e}");
+            assert!(passages <= TOLERANCE, "{name} on {backend:?}: passages are {passages} from the reference");
+            assert!(queries <= TOLERANCE, "{name} on {backend:?}: queries are {queries} from the reference");
+            assert_eq!(encoder.info().dimension, variant.passages[0].len(), "{name}");
+        }
+    }
+}
+
+/// Older versions keep the encoder in a folder of its own.
+#[test]
+fn a_transformer_in_its_folder_is_the_same() {
+    let placed = Fixture::golden("mean").place();
+    let folder = placed.path.join("0_Transformer");
+    std::fs::create_dir(&folder).unwrap();
+    for file in
+        ["config.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json", "model.safetensors"]
+    {
+        std::fs::rename(placed.path.join(file), folder.join(file)).unwrap();
+    }
+    let list = std::fs::read_to_string(placed.path.join("modules.json")).unwrap();
+    let moved = list.replacen("\"path\": \"\"", "\"path\": \"0_Transformer\"", 1).replacen(
+        "\"path\":\"\"",
+        "\"path\":\"0_Transformer\"",
+        1,
+    );
+    std::fs::write(placed.path.join("modules.json"), moved).unwrap();
+    let (found, plain) = (open(&placed.path), open(&golden_path("mean")));
+    assert_eq!(found.info().fingerprint, plain.info().fingerprint);
+    assert_eq!(found.encode_passages(&["a text"]).unwrap(), plain.encode_passages(&["a text"]).unwrap());
+}
+
+/// What each variant is there for shows in its vectors: no two of one model are alike.
+#[test]
+fn no_variant_equals_another() {
+    let variants = Variant::all();
+    for (name, variant) in &variants {
+        for (other_name, other) in variants.range(name.clone()..).skip(1) {
+            let same_width = variant.passages[0].len() == other.passages[0].len();
+            let found: Vec<_> =
+                variant.passages.iter().map(|row| crate::Embedding::new(row.clone()).unwrap()).collect();
+            // The tanh GELU by its names, and the one mode that is both alone and in a list.
+            let alike = name.starts_with("gelu_") && other_name.starts_with("gelu_")
+                || (name.as_str(), other_name.as_str()) == ("list of one", "weightedmean");
+            if same_width && !alike {
+                assert!(difference(&found, &other.passages) > 10.0 * TOLERANCE, "{name} and {other_name}");
+            }
+        }
+    }
+}
+
+/// `encode` of the reference: the default prompt, or one by name.
+#[test]
+fn prompts_by_name() {
+    for name in ["newest", "gelu_new"] {
+        let expected = Expected::of(name);
+        let encoder = open(&golden_path(name));
+        let default = expected.default.as_ref().unwrap();
+        let found = |prompt_name| encoder.encode(&expected.texts(), prompt_name).unwrap();
+        let own = encoder.info().default_prompt_name.clone().unwrap();
+        assert!(difference(&found(None), default) <= TOLERANCE, "{name}");
+        assert!(difference(&found(Some(&own)), default) <= TOLERANCE, "{name}");
+        assert!(difference(&encoder.encode_passages(&expected.texts()).unwrap(), default) > 10.0 * TOLERANCE);
+        let error = encoder.encode(&["text"], Some("nothing")).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Misuse);
+        assert!(error.to_string().contains("nothing") && error.to_string().contains(&own), "{error}");
+    }
+    let newest = open(&golden_path("newest"));
+    let expected = Expected::of("newest");
+    assert!(difference(&newest.encode(&expected.texts(), Some("query")).unwrap(), &expected.queries) <= TOLERANCE);
 }
 
 #[test]
@@ -122,6 +213,50 @@ const CONTROLS: &[Control] = &[
         name: "no prompts",
         golden: "prompts",
         change: |model| model.set("config_sentence_transformers.json", "prompts", json!({})),
+    },
+    Control {
+        name: "RoBERTa's positions from the first row",
+        golden: "roberta",
+        change: |model| model.numbers("embeddings.position_embeddings.weight", |w| w.rotate_right(36)),
+    },
+    Control {
+        name: "RoBERTa's padding by another id",
+        golden: "roberta",
+        change: |model| {
+            // The table keeps its size; positions begin a row later.
+            model.set("config.json", "pad_token_id", 2);
+            model.set("sentence_bert_config.json", "max_seq_length", 61);
+        },
+    },
+    Control {
+        name: "one weight of a DistilBERT",
+        golden: "distilbert",
+        change: |model| model.numbers("transformer.layer.1.attention.q_lin.weight", |w| w[7] += 0.05),
+    },
+    Control {
+        name: "one weight of ELECTRA's projection",
+        golden: "electra_narrow",
+        change: |model| model.numbers("embeddings_project.weight", |w| w[7] += 0.05),
+    },
+    Control {
+        name: "the prompt pooled with the text",
+        golden: "newest",
+        change: |model| model.set("1_Pooling/config.json", "include_prompt", true),
+    },
+    Control {
+        name: "modes in another order",
+        golden: "newest",
+        change: |model| model.set("1_Pooling/config.json", "pooling_mode", json!(["cls", "mean"])),
+    },
+    Control {
+        name: "a Dense with another function",
+        golden: "newest",
+        change: |model| model.set("2_Dense/config.json", "activation_function", "torch.nn.modules.linear.Identity"),
+    },
+    Control {
+        name: "no LayerNorm",
+        golden: "newest",
+        change: |model| model.edit("modules.json", |modules| drop(modules.as_array_mut().unwrap().remove(3))),
     },
     Control {
         name: "a shorter maximum",

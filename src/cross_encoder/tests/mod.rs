@@ -50,8 +50,6 @@ struct Expected {
     max_tokens: usize,
     activation: String,
     labels: Vec<String>,
-    token_ids: Vec<Vec<u32>>,
-    token_types: Vec<Vec<u32>>,
     logits: Vec<Vec<f32>>,
     scores: Vec<Vec<f32>>,
     ranked: Option<Vec<(usize, f32)>>,

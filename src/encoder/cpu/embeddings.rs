@@ -1,17 +1,24 @@
 //! Token ids to the states that enter the first layer.
 
+use super::linear::Linear;
+use super::scratch::Scratch;
 use crate::encoder::Batch;
 use crate::error::{Error, Result};
-use crate::kernels::{InstructionSet, LayerNorm, RowsMut};
+use crate::kernels::{InstructionSet, LayerNorm, Rows, RowsMut, Then, row_stride};
 use crate::model::{Blob, EncoderConfig, Weights};
 
-/// The three tables and the LayerNorm over their sum.
+/// The tables, the LayerNorm over their sum, and where their width is another than the layers' the way from one to the
+/// other.
 pub(super) struct Embeddings {
     words: Words,
     positions: Vec<f32>,
+    padding: Option<u32>,
+    /// Empty where there is no such table.
     token_types: Vec<f32>,
+    reads_token_types: bool,
     width: usize,
     norm: LayerNorm,
+    projection: Option<Linear>,
 }
 
 /// The word table; in s8 it stays where the model's file has it, and a row is dequantized each time that it is used,
@@ -22,7 +29,7 @@ enum Words {
 }
 
 impl Embeddings {
-    pub(super) fn load(config: &EncoderConfig, weights: &Weights) -> Result<Self> {
+    pub(super) fn load(set: InstructionSet, config: &EncoderConfig, weights: &Weights) -> Result<Self> {
         let table = |name: &str| Ok(weights.get(&format!("embeddings.{name}"))?.to_f32());
         let words = weights.get("embeddings.word_embeddings.weight")?;
         let words = match words.as_s8_blob() {
@@ -30,32 +37,52 @@ impl Embeddings {
             None => Words::F32(words.to_f32()),
         };
         let (gamma, beta) = (table("LayerNorm.weight")?, table("LayerNorm.bias")?);
+        let width = config.embedding_width;
+        let token_types = if config.token_types > 0 { table("token_type_embeddings.weight")? } else { Vec::new() };
+        let project = || Linear::load(set, weights, width, &["embeddings_project".to_owned()]);
         Ok(Self {
             words,
             positions: table("position_embeddings.weight")?,
-            token_types: table("token_type_embeddings.weight")?,
-            width: config.width,
+            padding: config.padding,
+            token_types,
+            reads_token_types: config.architecture.reads_token_types(),
+            width,
             norm: LayerNorm::new(&gamma, &beta, config.norm_eps as f32),
+            projection: (width != config.width).then(project).transpose()?,
         })
     }
 
-    /// The state of each token of `batch` to a row of `states`.
-    pub(super) fn embed(&self, set: InstructionSet, batch: &Batch, states: RowsMut<'_, f32>) -> Result<()> {
-        let RowsMut { numbers, stride } = states;
-        let positions = batch.lengths.iter().flat_map(|&length| 0..length);
-        let tokens = batch.ids.iter().zip(&batch.type_ids).zip(positions);
+    /// The state of each token of `batch` to a row of the states.
+    pub(super) fn embed(&self, set: InstructionSet, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
+        let tokens = batch.ids.len();
+        let states = RowsMut { numbers: scratch.states.grown(tokens * scratch.stride), stride: scratch.stride };
+        let Some(projection) = &self.projection else { return self.sum(set, batch, states) };
+        let stride = row_stride(self.width, 16);
+        let sums = scratch.inner.grown(tokens * stride);
+        self.sum(set, batch, RowsMut { numbers: &mut *sums, stride })?;
+        let sums = Rows { numbers: sums, stride, count: tokens };
+        projection.apply(sums, 0..projection.panels(), states, Then::Store, &mut scratch.quantized);
+        Ok(())
+    }
+
+    /// The normalized sum of the tables' rows for each token.
+    fn sum(&self, set: InstructionSet, batch: &Batch, sums: RowsMut<'_, f32>) -> Result<()> {
+        let RowsMut { numbers, stride } = sums;
+        let tokens = batch.ids.iter().zip(&batch.type_ids).zip(batch.position_rows(self.padding));
         let mut count = 0;
-        for (((&id, &type_id), position), state) in tokens.zip(numbers.chunks_mut(stride)) {
-            let state = state.get_mut(..self.width).unwrap_or_default();
-            self.word(id, state).ok_or_else(|| outside("token id", id))?;
-            let token_type =
-                row(&self.token_types, type_id, self.width).ok_or_else(|| outside("token type", type_id))?;
+        for (((&id, &type_id), position), sum) in tokens.zip(numbers.chunks_mut(stride)) {
+            let sum = sum.get_mut(..self.width).unwrap_or_default();
+            self.word(id, sum).ok_or_else(|| outside("token id", id))?;
+            if !self.token_types.is_empty() {
+                let type_id = if self.reads_token_types { type_id } else { 0 };
+                let token_type =
+                    row(&self.token_types, type_id, self.width).ok_or_else(|| outside("token type", type_id))?;
+                sum.iter_mut().zip(token_type).for_each(|(sum, number)| *sum += number);
+            }
             let position = self.positions.chunks_exact(self.width).nth(position).ok_or_else(|| {
                 Error::model(format!("a sequence has more tokens than the model has positions ({position} or more)"))
             })?;
-            for ((state, token_type), position) in state.iter_mut().zip(token_type).zip(position) {
-                *state = *state + token_type + position;
-            }
+            sum.iter_mut().zip(position).for_each(|(sum, number)| *sum += number);
             count += 1;
         }
         self.norm.apply(set, RowsMut { numbers, stride }, count);

@@ -2,6 +2,7 @@
 
 use super::linear::Linear;
 use super::scratch::Scratch;
+use crate::encoder::then;
 use crate::error::Result;
 use crate::kernels::{Attention, InstructionSet, LayerNorm, Rows, RowsMut, Then, row_stride};
 use crate::model::{Activation, EncoderConfig, Weights};
@@ -44,9 +45,7 @@ impl Layer {
             intermediate: linear(width, &["intermediate.dense"])?,
             activation: match config.activation {
                 Activation::Gelu if output.integers().is_some() => Then::GeluCoarse,
-                Activation::Gelu => Then::Gelu,
-                Activation::GeluTanh => Then::GeluTanh,
-                Activation::Relu => Then::Relu,
+                other => then(other),
             },
             output,
             output_norm: norm("output")?,

@@ -14,7 +14,7 @@ mod tests;
 
 use super::{Backend, Batch, Wanted};
 use crate::error::{Error, Result};
-use crate::kernels::{InstructionSet, IntegerSet, RowsMut, row_stride};
+use crate::kernels::{InstructionSet, IntegerSet, row_stride};
 use crate::model::{EncoderConfig, Weights};
 use careful::Careful;
 use embeddings::Embeddings;
@@ -43,7 +43,7 @@ impl CpuBackend {
         Ok(Self {
             set,
             width: config.width,
-            embeddings: Embeddings::load(config, weights)?,
+            embeddings: Embeddings::load(set, config, weights)?,
             layers: load_layers(set, config, weights)?,
             careful: weights.is_quantized().then(|| Careful::new(set, config, weights)),
             scratch: Pool::default(),
@@ -71,8 +71,7 @@ impl CpuBackend {
     fn run(&self, layers: &[Layer], batch: &Batch, wanted: Wanted, scratch: &mut Scratch) -> Result<Vec<f32>> {
         let stride = row_stride(self.width.next_multiple_of(self.set.panel_columns()), 16);
         scratch.stride = stride;
-        let states = scratch.states.grown(batch.ids.len() * stride);
-        self.embeddings.embed(self.set, batch, RowsMut { numbers: states, stride })?;
+        self.embeddings.embed(self.set, batch, scratch)?;
         scratch.context.grown(batch.ids.len() * stride);
         let (last, others) = layers.split_last().ok_or_else(|| Error::model("the encoder has no layers"))?;
         for layer in others {

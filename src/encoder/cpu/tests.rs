@@ -2,17 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may end by panicking")]
 
-use std::path::Path;
-
 use super::{CpuBackend, Wanted};
 use crate::encoder::{Backend, Batch};
 use crate::kernels::InstructionSet;
+use crate::model::tests::fixture::{GOLDEN, golden_path};
 use crate::model::{Activation, EncoderConfig, Model, Weights};
 
-const GOLDEN: [&str; 6] = ["mean", "cls", "prompts", "gelu_new", "relu", "prefixed"];
-
 fn golden(name: &str) -> Model {
-    Model::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
+    Model::open(&golden_path(name)).unwrap()
 }
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
@@ -23,7 +20,7 @@ fn sets() -> impl Iterator<Item = InstructionSet> {
 fn batch(config: &EncoderConfig, lengths: &[usize]) -> Batch {
     let tokens: usize = lengths.iter().sum();
     let id = |at: usize| u32::try_from((at * 31 + 7) % config.vocabulary).unwrap();
-    let kind = |at: usize| u32::try_from(at / 3 % config.token_types).unwrap();
+    let kind = |at: usize| u32::try_from(at / 3 % config.token_types.max(1)).unwrap();
     Batch {
         places: (0..lengths.len()).collect(),
         lengths: lengths.to_vec(),
@@ -89,8 +86,33 @@ impl Twin<'_> {
             Activation::GeluTanh => {
                 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
             }
+            Activation::Identity => x,
             Activation::Relu => x.max(0.0),
+            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::Silu => x / (1.0 + (-x).exp()),
+            Activation::Tanh => x.tanh(),
         }
+    }
+
+    fn embeddings(&self, sequence: &Batch) -> Vec<Vec<f64>> {
+        let width = self.config.embedding_width;
+        let table = |name: &str| self.tensor(&format!("embeddings.{name}.weight"));
+        let (words, positions) = (table("word_embeddings"), table("position_embeddings"));
+        let types = if self.config.token_types > 0 { table("token_type_embeddings") } else { vec![0.0; 9 * width] };
+        let counted = |at: usize| sequence.ids[..=at].iter().filter(|id| Some(**id) != self.config.padding).count();
+        let token = |at: usize, c: usize| {
+            let position = match self.config.padding {
+                None => at,
+                Some(padding) if sequence.ids[at] == padding => 0,
+                Some(_) => counted(at),
+            };
+            let (id, kind) = (sequence.ids[at] as usize, sequence.type_ids[at] as usize);
+            words[id * width + c] + positions[position * width + c] + types[kind * width + c]
+        };
+        let mut rows: Vec<Vec<f64>> =
+            (0..sequence.ids.len()).map(|at| (0..width).map(|c| token(at, c)).collect()).collect();
+        self.norm("embeddings.LayerNorm", &mut rows);
+        if width == self.config.width { rows } else { self.linear("embeddings_project", &rows) }
     }
 
     fn attention(&self, layer: &str, rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
@@ -117,19 +139,9 @@ impl Twin<'_> {
         let add = |a: &mut [Vec<f64>], b: Vec<Vec<f64>>| {
             a.iter_mut().flatten().zip(b.into_iter().flatten()).for_each(|(a, b)| *a += b);
         };
-        let width = self.config.width;
-        let table = |name: &str| self.tensor(&format!("embeddings.{name}.weight"));
-        let (words, positions, types) =
-            (table("word_embeddings"), table("position_embeddings"), table("token_type_embeddings"));
         let mut states = Vec::new();
         for sequence in alone(batch) {
-            let token = |at: usize, c: usize| {
-                let (id, kind) = (sequence.ids[at] as usize, sequence.type_ids[at] as usize);
-                words[id * width + c] + positions[at * width + c] + types[kind * width + c]
-            };
-            let mut rows: Vec<Vec<f64>> =
-                (0..sequence.ids.len()).map(|at| (0..width).map(|c| token(at, c)).collect()).collect();
-            self.norm("embeddings.LayerNorm", &mut rows);
+            let mut rows = self.embeddings(&sequence);
             for layer in (0..self.config.layers).map(|layer| format!("encoder.layer.{layer}")) {
                 let context = self.attention(&layer, &rows);
                 add(&mut rows, self.linear(&format!("{layer}.attention.output.dense"), &context));

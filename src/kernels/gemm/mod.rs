@@ -27,6 +27,9 @@ pub(crate) enum Then {
     GeluCoarse,
     GeluTanh,
     Relu,
+    Silu,
+    Tanh,
+    Sigmoid,
 }
 
 /// Rows of numbers, `stride` apart.
@@ -65,6 +68,9 @@ fn activate<S: Simd>(simd: S, then: Then, out: &mut [f32], stride: usize, count:
         Then::GeluCoarse => simd.vectorize(Activate { out, stride, count, function: GeluCoarse }),
         Then::GeluTanh => simd.vectorize(Activate { out, stride, count, function: GeluTanh }),
         Then::Relu => simd.vectorize(Activate { out, stride, count, function: Relu }),
+        Then::Silu => simd.vectorize(Activate { out, stride, count, function: Silu }),
+        Then::Tanh => simd.vectorize(Activate { out, stride, count, function: Tanh }),
+        Then::Sigmoid => simd.vectorize(Activate { out, stride, count, function: Sigmoid }),
     }
 }
 
@@ -77,6 +83,9 @@ struct Gelu;
 struct GeluCoarse;
 struct GeluTanh;
 struct Relu;
+struct Silu;
+struct Tanh;
+struct Sigmoid;
 
 impl Function for Gelu {
     #[inline(always)]
@@ -103,6 +112,27 @@ impl Function for Relu {
     #[inline(always)]
     fn apply<S: Simd>(&self, simd: S, x: S::Floats) -> S::Floats {
         math::relu(simd, x)
+    }
+}
+
+impl Function for Silu {
+    #[inline(always)]
+    fn apply<S: Simd>(&self, simd: S, x: S::Floats) -> S::Floats {
+        math::silu(simd, x)
+    }
+}
+
+impl Function for Tanh {
+    #[inline(always)]
+    fn apply<S: Simd>(&self, simd: S, x: S::Floats) -> S::Floats {
+        math::tanh(simd, x)
+    }
+}
+
+impl Function for Sigmoid {
+    #[inline(always)]
+    fn apply<S: Simd>(&self, simd: S, x: S::Floats) -> S::Floats {
+        math::sigmoid(simd, x)
     }
 }
 

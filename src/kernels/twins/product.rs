@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{gelu, gelu_tanh, numbers, sets};
+use super::{gelu, gelu_tanh, numbers, sets, sigmoid, silu};
 use crate::kernels::{InstructionSet, PackedF32, Rows, RowsMut, Then};
 
 /// Two matrices side by side, and rows to multiply with them. Rows begin at an odd address and an odd distance.
@@ -74,6 +74,9 @@ impl Case {
                         Then::GeluCoarse => (gelu(sum), 2.3e-4),
                         Then::GeluTanh => (gelu_tanh(sum), 3e-7),
                         Then::Relu => (sum.max(0.0), 0.0),
+                        Then::Silu => (silu(sum), 3e-7),
+                        Then::Tanh => (sum.tanh(), 3e-7),
+                        Then::Sigmoid => (sigmoid(sum), 3e-7),
                     };
                     let found = f64::from(out[start + column]);
                     let allowed = 1.2 * rounding + slack + truth.abs() * 3e-7 + 1e-38;
@@ -89,7 +92,17 @@ impl Case {
     }
 }
 
-const ALL: [Then; 6] = [Then::Store, Then::Add, Then::Gelu, Then::GeluCoarse, Then::GeluTanh, Then::Relu];
+const ALL: [Then; 9] = [
+    Then::Store,
+    Then::Add,
+    Then::Gelu,
+    Then::GeluCoarse,
+    Then::GeluTanh,
+    Then::Relu,
+    Then::Silu,
+    Then::Tanh,
+    Then::Sigmoid,
+];
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
@@ -150,9 +163,14 @@ fn a_wrong_weight_is_noticed() {
 fn activations_of_extremes() {
     let extremes = [0.0, -0.0, f32::MAX, f32::MIN, f32::INFINITY, 1e-45, -1e-45, 5.5, -5.5, 6.0, -6.0, 88.0, -88.0];
     for set in sets() {
-        for (then, twin) in
-            [(Then::Gelu, gelu as fn(f64) -> f64), (Then::GeluTanh, gelu_tanh), (Then::Relu, |x| x.max(0.0))]
-        {
+        for (then, twin) in [
+            (Then::Gelu, gelu as fn(f64) -> f64),
+            (Then::GeluTanh, gelu_tanh),
+            (Then::Relu, |x| x.max(0.0)),
+            (Then::Silu, silu),
+            (Then::Tanh, f64::tanh),
+            (Then::Sigmoid, sigmoid),
+        ] {
             for x in extremes {
                 let packed = PackedF32::new(set, 1, &[(&[1.0], &[0.0])]);
                 let mut out = vec![0.0; packed.columns()];
@@ -177,7 +195,14 @@ fn activations_of_extremes() {
 #[test]
 fn activations_keep_their_promise() {
     for set in sets() {
-        for (then, bound) in [(Then::Gelu, 2.5e-7), (Then::GeluCoarse, 2.2e-4), (Then::GeluTanh, 2.5e-7)] {
+        for (then, twin, bound) in [
+            (Then::Gelu, gelu as fn(f64) -> f64, 2.5e-7),
+            (Then::GeluCoarse, gelu, 2.2e-4),
+            (Then::GeluTanh, gelu_tanh, 2.5e-7),
+            (Then::Silu, silu, 2.5e-7),
+            (Then::Tanh, f64::tanh, 2.5e-7),
+            (Then::Sigmoid, sigmoid, 2.5e-7),
+        ] {
             let xs: Vec<f32> = (-90_000..90_000).map(|at| at as f32 / 10_000.0).collect();
             let packed = PackedF32::new(set, 1, &[(&[1.0], &[0.0])]);
             let stride = packed.columns();
@@ -186,7 +211,7 @@ fn activations_keep_their_promise() {
             packed.multiply(a, 0..1, RowsMut { numbers: &mut out, stride }, then);
             for (x, out) in xs.iter().zip(out.iter().step_by(stride)) {
                 let x = f64::from(*x);
-                let truth = if then == Then::GeluTanh { gelu_tanh(x) } else { gelu(x) };
+                let truth = twin(x);
                 let error = (f64::from(*out) - truth).abs() - truth.abs() * f64::from(f32::EPSILON);
                 assert!(error <= bound, "{set} {then:?}({x}) is {out}, not {truth}");
             }

@@ -92,7 +92,7 @@ fn folders_where_files_are_expected() {
 /// Names come from the model's own JSON, so they must not lead out of it; not even to files that are there.
 #[test]
 fn paths_that_climb_out() {
-    let climbing = ["../model/1_Pooling", "..", "/etc", "1_Pooling/../1_Pooling", "a\\b", "C:\\x", "C:x", "a\0b", ""];
+    let climbing = ["../model/1_Pooling", "..", "/etc", "1_Pooling/../1_Pooling", "a\\b", "C:\\x", "C:x", "a\0b"];
     for path in climbing {
         let mut fixture = Fixture::golden("mean");
         fixture.edit("modules.json", |modules| modules[1]["path"] = json!(path));

@@ -14,7 +14,58 @@ use crate::model::Model;
 use crate::{Error, Result};
 
 /// Every golden model; what each is there for stands in `tests/golden/make.py`.
-pub(crate) const GOLDEN: [&str; 6] = ["mean", "cls", "prompts", "gelu_new", "relu", "prefixed"];
+pub(crate) const GOLDEN: [&str; 12] = [
+    "mean",
+    "cls",
+    "prompts",
+    "gelu_new",
+    "relu",
+    "prefixed",
+    "tinybert",
+    "distilbert",
+    "roberta",
+    "electra",
+    "electra_narrow",
+    "newest",
+];
+
+/// A model that differs from a golden one in some files; `tests/golden/variants.py` says why each is there.
+#[derive(Deserialize)]
+pub(crate) struct Variant {
+    base: String,
+    /// From a file's name to its JSON, or to the file of `tests/golden/parts` that it is.
+    files: BTreeMap<String, Value>,
+    pub(crate) passages: Vec<Vec<f32>>,
+    /// Absent where they are the passages'.
+    pub(crate) queries: Option<Vec<Vec<f32>>>,
+}
+
+impl Variant {
+    /// All of them by name.
+    pub(crate) fn all() -> BTreeMap<String, Self> {
+        let mut all: BTreeMap<String, Value> =
+            serde_json::from_slice(&std::fs::read(golden_path("variants.json")).unwrap()).unwrap();
+        all.remove("made_with").unwrap();
+        all.into_iter().map(|(name, value)| (name, serde_json::from_value(value).unwrap())).collect()
+    }
+
+    pub(crate) fn fixture(&self) -> Fixture {
+        let mut fixture = Fixture::golden(&self.base);
+        for (file, content) in &self.files {
+            match content {
+                Value::String(part) => {
+                    let part = golden_path("parts").join(format!("{part}.safetensors"));
+                    fixture.put(file, std::fs::read(part).unwrap());
+                }
+                Value::Object(keys) if file == "config.json" => {
+                    keys.iter().for_each(|(key, value)| fixture.set(file, key, value.clone()));
+                }
+                whole => fixture.put(file, whole.to_string()),
+            }
+        }
+        fixture
+    }
+}
 
 /// What sentence-transformers says about a golden model.
 #[derive(Deserialize)]
@@ -24,6 +75,8 @@ pub(crate) struct Expected {
     pub(crate) texts: Vec<String>,
     pub(crate) passages: Vec<Vec<f32>>,
     pub(crate) queries: Vec<Vec<f32>>,
+    /// With the model's default prompt, where it has one.
+    pub(crate) default: Option<Vec<Vec<f32>>>,
 }
 
 impl Expected {
@@ -84,7 +137,17 @@ impl Fixture {
         let read = |file: &str| std::fs::read(golden_path(name).join(file)).unwrap();
         // A cross-encoder need not have them all.
         let there = names.iter().filter(|file| golden_path(name).join(file).exists());
-        let files = there.map(|file| ((*file).to_owned(), read(file))).collect();
+        let mut files: BTreeMap<String, Vec<u8>> = there.map(|file| ((*file).to_owned(), read(file))).collect();
+        // Of modules, which only some have.
+        for file in [
+            "2_Dense/config.json",
+            "2_Dense/model.safetensors",
+            "3_LayerNorm/config.json",
+            "3_LayerNorm/model.safetensors",
+            "4_Normalize/config.json",
+        ] {
+            files.extend(std::fs::read(golden_path(name).join(file)).ok().map(|bytes| (file.to_owned(), bytes)));
+        }
         Self { files, tensors: Self::take_apart(&read("model.safetensors")) }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, names};
+use super::fixture::{Change, Fixture, names};
 use crate::ErrorKind;
 
 const CONFIG: &str = "config.json";
@@ -29,11 +29,17 @@ fn every_golden_model_opens() {
 #[test]
 fn values_that_are_malformed_or_not_implemented() {
     let rows: Vec<(&str, &str, Value)> = vec![
-        (CONFIG, "model_type", json!("distilbert")),
-        (CONFIG, "model_type", json!("roberta")),
+        (CONFIG, "model_type", json!("xlm-roberta")),
+        (CONFIG, "model_type", json!("mpnet")),
+        (CONFIG, "model_type", json!("albert")),
+        (CONFIG, "model_type", json!("Bert")),
+        (CONFIG, "model_type", json!("")),
         (CONFIG, "model_type", Value::Null),
         (CONFIG, "model_type", json!(["bert"])),
-        (CONFIG, "hidden_act", json!("swish")),
+        (CONFIG, "hidden_act", json!("quick_gelu")),
+        (CONFIG, "hidden_act", json!("gelu_10")),
+        (CONFIG, "hidden_act", json!("mish")),
+        (CONFIG, "hidden_act", json!("GELU")),
         (CONFIG, "hidden_act", json!(7)),
         (CONFIG, "position_embedding_type", json!("relative_key")),
         (CONFIG, "is_decoder", json!(true)),
@@ -70,7 +76,13 @@ fn values_that_are_malformed_or_not_implemented() {
         (POOLING, "word_embedding_dimension", json!(0)),
         (POOLING, "word_embedding_dimension", Value::Null),
         (POOLING, "pooling_mode_mean_tokens", json!("yes")),
-        (POOLING, "include_prompt", json!(false)),
+        (POOLING, "include_prompt", json!("no")),
+        (POOLING, "embedding_dimension", json!(37)),
+        (POOLING, "pooling_mode", json!("median")),
+        (POOLING, "pooling_mode", json!(["mean", "median"])),
+        (POOLING, "pooling_mode", json!(["mean", 7])),
+        (POOLING, "pooling_mode", json!({"mean": true})),
+        (POOLING, "pooling_mode", json!(vec!["mean"; 13])),
         (POOLING, "pooling_mode_new_tokens", json!(true)),
         (TRANSFORMER, "max_seq_length", json!(0)),
         (TRANSFORMER, "max_seq_length", json!(65)),
@@ -79,6 +91,10 @@ fn values_that_are_malformed_or_not_implemented() {
         (TRANSFORMER, "max_seq_length", json!(1_u64 << 60)),
         (TRANSFORMER, "do_lower_case", json!(1)),
         (TRANSFORMER, "query_length", json!(8)),
+        (TRANSFORMER, "transformer_task", json!("fill-mask")),
+        (TRANSFORMER, "module_output_name", json!("logits")),
+        (TRANSFORMER, "modality_config", json!({"image": {"method": "forward"}})),
+        (TRANSFORMER, "processing_kwargs", json!({"text": {"padding": "max_length"}})),
         (REFERENCE, "similarity_fn_name", json!("euclidean")),
         (REFERENCE, "similarity_fn_name", json!(7)),
         (REFERENCE, "default_prompt_name", json!("retrieval")),
@@ -86,7 +102,7 @@ fn values_that_are_malformed_or_not_implemented() {
         (REFERENCE, "prompts", json!(["query: "])),
         (REFERENCE, "prompts", json!({"query": 7})),
         (REFERENCE, "prompts", json!({"query": {"text": "query: "}})),
-        (REFERENCE, "model_type", json!("CrossEncoder")),
+        (REFERENCE, "model_type", json!("SparseEncoder")),
         (REFERENCE, "truncate_dim", json!(16)),
     ];
     for (file, key, value) in rows {
@@ -126,6 +142,7 @@ fn values_that_are_accepted() {
         (CONFIG, "embedding_size", json!(36)),
         (CONFIG, "some_new_key", Value::Null),
         (CONFIG, "torch_dtype", json!("float32")),
+        (CONFIG, "eos_token_ids", json!(0)),
         (CONFIG, "id2label", json!({"0": "LABEL_0"})),
         (CONFIG, "hidden_act", Value::Null),
         (CONFIG, "layer_norm_eps", Value::Null),
@@ -149,22 +166,33 @@ fn values_that_are_accepted() {
 
 #[test]
 fn pooling_modes() {
-    let mode = |name: &str| format!("pooling_mode_{name}");
-    for name in ["max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken"] {
-        let mut alone = Fixture::golden("mean");
-        alone.set(POOLING, "pooling_mode_mean_tokens", false);
-        alone.set(POOLING, &mode(name), true);
-        assert_refused(&alone, name, &[POOLING, name]);
-        let mut second = Fixture::golden("mean");
-        second.set(POOLING, &mode(name), true);
-        assert_refused(&second, name, &[POOLING, name, "mean_tokens"]);
+    let modes = |change: Change| {
+        let mut fixture = Fixture::golden("mean");
+        fixture.set(POOLING, "pooling_mode_mean_tokens", false);
+        change(&mut fixture);
+        fixture.open().unwrap().modules.pooling.name()
+    };
+    assert_eq!(modes(|model| model.set(POOLING, "pooling_mode_cls_token", true)), "cls");
+    assert_eq!(modes(|model| model.set(POOLING, "pooling_mode_lasttoken", true)), "lasttoken");
+    assert_eq!(modes(|model| model.set(POOLING, "pooling_mode", "weightedmean")), "weightedmean");
+    // Flags in the order of the reference, whatever theirs in the file; a list in its own.
+    let flags: Change = |model| {
+        for mode in ["mean_sqrt_len_tokens", "max_tokens", "mean_tokens", "cls_token"] {
+            model.set(POOLING, &format!("pooling_mode_{mode}"), true);
+        }
+    };
+    assert_eq!(modes(flags), "cls+max+mean+mean_sqrt_len_tokens");
+    let list: Change = |model| {
+        model.set(POOLING, "pooling_mode_max_tokens", true);
+        model.set(POOLING, "pooling_mode", json!(["mean", "cls", "mean"]));
+    };
+    assert_eq!(modes(list), "mean+cls+mean");
+    for none in [Value::Null, json!([])] {
+        let mut fixture = Fixture::golden("mean");
+        fixture.set(POOLING, "pooling_mode_mean_tokens", false);
+        fixture.set(POOLING, "pooling_mode", none);
+        assert_refused(&fixture, "no mode", &[POOLING, "no pooling mode"]);
     }
-    let mut two = Fixture::golden("mean");
-    two.set(POOLING, "pooling_mode_cls_token", true);
-    assert_refused(&two, "cls and mean", &[POOLING, "cls_token", "mean_tokens"]);
-    let mut none = Fixture::golden("mean");
-    none.set(POOLING, "pooling_mode_mean_tokens", false);
-    assert_refused(&none, "no mode", &[POOLING, "no pooling mode"]);
 }
 
 fn module(kind: &str, path: &str) -> Value {
@@ -181,20 +209,33 @@ fn modules() {
         ("nothing", json!([]), &[MODULES]),
         ("no Pooling", list(&[("Transformer", "")]), &[MODULES, "Transformer"]),
         ("other order", list(&[("Pooling", "1_Pooling"), ("Transformer", "")]), &[MODULES, "Pooling"]),
-        ("Dense", list(&[("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense")]), &[MODULES, "Dense"]),
         (
-            "Dense after Normalize",
-            list(&[("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize"), ("Dense", "3_Dense")]),
-            &[MODULES, "Dense"],
+            "Dense without files",
+            list(&[("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense")]),
+            &["2_Dense/config.json"],
         ),
         (
-            "Dense before Normalize",
-            list(&[("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense"), ("Normalize", "3_Normalize")]),
-            &[MODULES, "Dense"],
+            "a second Pooling",
+            list(&[("Transformer", ""), ("Pooling", "1_Pooling"), ("Pooling", "1_Pooling")]),
+            &[MODULES, "models.Pooling"],
+        ),
+        (
+            "a WeightedLayerPooling",
+            list(&[("Transformer", ""), ("WeightedLayerPooling", "1"), ("Pooling", "1_Pooling")]),
+            &[MODULES, "WeightedLayerPooling"],
+        ),
+        (
+            "a Normalize that leads out",
+            list(&[("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "../2")]),
+            &["../2", "plain relative path"],
         ),
         ("unknown", list(&[("Transformer", ""), ("Pooling", "1_Pooling"), ("Wonder", "2")]), &[MODULES, "Wonder"]),
         ("static", list(&[("StaticEmbedding", "")]), &[MODULES, "StaticEmbedding"]),
-        ("folder", list(&[("Transformer", "0_Transformer"), ("Pooling", "1_Pooling")]), &[MODULES, "0_Transformer"]),
+        (
+            "a folder that is not there",
+            list(&[("Transformer", "0_Transformer"), ("Pooling", "1_Pooling")]),
+            &["0_Transformer/config.json"],
+        ),
         (
             "custom code",
             json!([module("modeling.Transformer", ""), module(&classic("Pooling"), "1_Pooling")]),
@@ -219,7 +260,7 @@ fn modules_by_their_newer_names() {
     let newer =
         newer.map(|(kind, path)| module(&format!("sentence_transformers.sentence_transformer.modules.{kind}"), path));
     fixture.edit(MODULES, |value| *value = json!(newer));
-    assert!(fixture.open().unwrap().modules.normalize);
+    assert!(fixture.open().unwrap().modules.is_normalized());
 }
 
 #[test]

@@ -65,9 +65,10 @@ fn prompts_by_name() {
         let mut fixture = Fixture::golden("mean");
         fixture.set(REFERENCE, "prompts", prompts);
         fixture.set(REFERENCE, "default_prompt_name", default);
-        fixture.open().unwrap().modules.prompts
+        let Prompts { query, passage, .. } = fixture.open().unwrap().modules.prompts;
+        (query, passage)
     };
-    let both = |query: &str, passage: &str| Prompts { query: query.into(), passage: passage.into() };
+    let both = |query: &str, passage: &str| (query.to_owned(), passage.to_owned());
     assert_eq!(prompts(Value::Null, Value::Null), both("", ""));
     assert_eq!(prompts(json!({"query": "q: "}), Value::Null), both("q: ", ""));
     assert_eq!(prompts(json!({"query": "q: ", "document": "d: "}), Value::Null), both("q: ", "d: "));

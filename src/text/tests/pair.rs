@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokenizers::{NormalizerWrapper, TruncationParams, normalizers};
+use tokenizers::{NormalizerWrapper, TruncationParams, normalizers, truncate_encodings};
 
 use crate::text::{PairTokenizer, Tokens};
 use crate::{Error, ErrorKind};
@@ -23,15 +23,21 @@ fn tokenizer(json: &[u8], max_tokens: usize) -> PairTokenizer {
 fn reference(json: &[u8], max_tokens: usize, lowercase: bool) -> impl Fn(&str, &str) -> Tokens {
     let mut inner = tokenizers::Tokenizer::from_bytes(json).unwrap();
     inner.with_padding(None);
-    let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
-    inner.with_truncation(Some(truncation)).unwrap();
+    inner.with_truncation(None).unwrap();
     if lowercase {
         let before = NormalizerWrapper::from(normalizers::Lowercase);
         let own = inner.get_normalizer().unwrap().clone();
         inner.with_normalizer(Some(normalizers::Sequence::new(vec![before, own]))).unwrap();
     }
+    let room = max_tokens - inner.encode(("", ""), true).unwrap().len();
+    let truncation = TruncationParams { max_length: room, ..TruncationParams::default() };
     move |first, second| {
-        let encoding = inner.encode((first, second), true).unwrap();
+        let [first, second] = [first, second].map(|text| inner.encode(text, false).unwrap());
+        let (mut first, second) = truncate_encodings(first, Some(second), &truncation).unwrap();
+        let mut second = second.unwrap();
+        first.take_overflowing();
+        second.take_overflowing();
+        let encoding = inner.post_process(first, Some(second), true).unwrap();
         Tokens { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() }
     }
 }
