@@ -99,7 +99,7 @@ impl Integers for Vnni512 {
         fn zero() -> __m512i { _mm512_setzero_si512() }
         fn splat(word: [u8; 4]) -> __m512i { _mm512_set1_epi32(i32::from_le_bytes(word)) }
         fn prefetch(weights: &[i8; 64]) {
-            _mm_prefetch::<_MM_HINT_T0>(weights.as_ptr())
+            _mm_prefetch::<_MM_HINT_T0>(weights.as_ptr());
         }
         fn load(weights: &[i8; 64]) -> __m512i {
             // SAFETY: the reference is to 64 readable bytes, and the load asks for no alignment.
@@ -161,7 +161,7 @@ impl Integers for Vnni256 {
         fn zero() -> __m256i { _mm256_setzero_si256() }
         fn splat(word: [u8; 4]) -> __m256i { _mm256_set1_epi32(i32::from_le_bytes(word)) }
         fn prefetch(weights: &[i8; 32]) {
-            _mm_prefetch::<_MM_HINT_T0>(weights.as_ptr())
+            _mm_prefetch::<_MM_HINT_T0>(weights.as_ptr());
         }
         fn load(weights: &[i8; 32]) -> __m256i {
             // SAFETY: the reference is to 32 readable bytes, and the load asks for no alignment.
@@ -223,7 +223,7 @@ impl Integers for Avx2 {
         fn zero() -> __m256i { _mm256_setzero_si256() }
         fn splat(word: [u8; 4]) -> __m256i { _mm256_set1_epi32(i32::from_le_bytes(word)) }
         fn prefetch(weights: &[i8; 16]) {
-            _mm_prefetch::<_MM_HINT_T0>(weights.as_ptr())
+            _mm_prefetch::<_MM_HINT_T0>(weights.as_ptr());
         }
         fn load(weights: &[i8; 16]) -> __m256i {
             // SAFETY: the reference is to 16 readable bytes, and the load asks for no alignment.

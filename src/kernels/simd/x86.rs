@@ -70,7 +70,7 @@ impl Simd for Avx512 {
             unsafe { _mm512_loadu_ps(from.as_ptr()) }
         }
         fn prefetch(from: &[f32; 16]) {
-            _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast())
+            _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast());
         }
         fn store(value: __m512, to: &mut [f32; 16]) {
             // SAFETY: the reference is to 64 writable bytes, and the store asks for no alignment.
@@ -128,7 +128,7 @@ impl Simd for Avx2 {
             unsafe { _mm256_loadu_ps(from.as_ptr()) }
         }
         fn prefetch(from: &[f32; 8]) {
-            _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast())
+            _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast());
         }
         fn store(value: __m256, to: &mut [f32; 8]) {
             // SAFETY: the reference is to 32 writable bytes, and the store asks for no alignment.

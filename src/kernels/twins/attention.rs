@@ -160,7 +160,10 @@ fn attention_to_extremes() {
     for form in forms() {
         let projections = vec![0.0, 1e18, 1e18, 3.0, 1e18, -1e18, 5.0];
         let case = Case { heads: 1, width: 1, length: 2, projections };
-        assert_eq!(case.run(form, 2, &mut AttentionScratch::default()), [3.0, 3.0], "{form:?}");
+        let found = case.run(form, 2, &mut AttentionScratch::default());
+        // All of the weight is 1 but for its rounding.
+        let rounding = if matches!(form, Form::Rounded(_)) { 3.0 * 2e-5 } else { 0.0 };
+        assert!(found.iter().all(|number| (number - 3.0).abs() <= rounding), "{form:?}: {found:?}");
         let projections = vec![0.0, 1.0, f32::NAN, 3.0, 1.0, 1.0, 5.0];
         let case = Case { heads: 1, width: 1, length: 2, projections };
         assert!(case.run(form, 1, &mut AttentionScratch::default())[0].is_nan(), "{form:?}");
