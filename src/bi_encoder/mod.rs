@@ -229,7 +229,13 @@ impl Inner {
         };
         let pooled = batch.lengths.iter().flat_map(pool).collect();
         let vectors = self.chain.apply(pooled, batch.lengths.len());
-        vectors.chunks(self.info.dimension).map(Embedding::new).collect()
+        let embedding = |vector: &[f32]| {
+            Embedding::new(vector).map_err(|source| {
+                Error::model(format!("model {} gives an embedding that is not finite", self.info.name))
+                    .with_source(source)
+            })
+        };
+        vectors.chunks(self.info.dimension).map(embedding).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// ```
 /// use marcato::eval::{pearson, spearman};
 /// assert!((pearson(&[1.0, 2.0, 3.0], &[1.0, 4.0, 9.0])? - 0.98974).abs() < 1e-5);
-/// assert_eq!(spearman(&[1.0, 2.0, 3.0], &[1.0, 4.0, 9.0])?, 1.0);
+/// assert!((spearman(&[1.0, 2.0, 3.0], &[1.0, 4.0, 9.0])? - 1.0).abs() < 1e-12);
 /// # Ok::<(), marcato::Error>(())
 /// ```
 ///

@@ -105,5 +105,5 @@ fn prompts_by_their_names() {
     encode(&["--prompt", "nowhere"], "big").failed(1, &["no prompt \"nowhere\"", "document, query"]);
     encode(&["--prompt", "query", "--kind", "query"], "big").failed(2, &["--kind"]);
     encode(&["--batch-tokens", "0"], "big").failed(2, &["at least 1"]);
-    place.run(&["encode", "--prompt", "query"]).failed(1, &["no prompt \"query\""]);
+    place.run(&["encode", "--prompt", "nowhere"]).failed(1, &["no prompt \"nowhere\""]);
 }

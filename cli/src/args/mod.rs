@@ -1,0 +1,234 @@
+//! What was typed, and nothing more: no file is touched here.
+
+mod eval;
+mod model;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(crate) use eval::{Eval, ModeArg};
+pub(crate) use model::{ActivationArg, BackendArg, EncoderArgs, Kind, Model, PrecisionArg, Score};
+
+use eval::EVAL_HELP;
+use model::SCORE_HELP;
+
+/// Search passages of text by meaning, offline.
+#[derive(Parser, Debug)]
+#[command(name = "marcato", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Print JSON, one value a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  marcato demo                                      see it work
+  marcato add notes.marcato ~/notes                 add a folder of text
+  marcato query notes.marcato \"how big is London\"   ask";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Index, search and measure a small collection that comes with the program
+    #[command(after_help = "Example:\n  marcato demo")]
+    Demo,
+    /// Add passages from files and folders to a collection, made if need be
+    #[command(after_help = ADD_HELP)]
+    Add(Add),
+    /// Find the passages most similar to a question
+    #[command(after_help = QUERY_HELP)]
+    Query(Query),
+    /// Print passages by their ids
+    #[command(after_help = "Example:\n  marcato get notes.marcato london paris --json")]
+    Get(Get),
+    /// Delete passages by their ids; unknown ids are no failure
+    #[command(after_help = "Example:\n  marcato delete notes.marcato london")]
+    Delete(Delete),
+    /// List the passages of a collection
+    #[command(
+        after_help = "Examples:\n  marcato list notes.marcato --limit 20\n  marcato list notes.marcato --json > notes.jsonl"
+    )]
+    List(List),
+    /// Say what a collection is and how large
+    #[command(after_help = "Example:\n  marcato stats notes.marcato --json")]
+    Stats(Stats),
+    /// Turn texts into embeddings: JSONL {"text"} in, JSONL {"embedding"} out, in the same order
+    #[command(after_help = ENCODE_HELP)]
+    Encode(Encode),
+    /// Measure how fast a model is on this machine
+    #[command(after_help = BENCH_HELP)]
+    Bench(Bench),
+    /// Measure how well queries are answered: search a test collection, or judge a run made elsewhere
+    #[command(after_help = EVAL_HELP)]
+    Eval(Eval),
+    /// Score pairs with a cross-encoder: JSONL {"query", "passage"} in, JSONL {"score"} out, in the same order
+    #[command(after_help = SCORE_HELP)]
+    Score(Score),
+    /// Get models, look at them, and make artifacts of them
+    #[command(subcommand)]
+    Model(Model),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  marcato completions bash > ~/.local/share/bash-completion/completions/marcato")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+const ADD_HELP: &str = "Files:
+  .jsonl      a passage a line: {\"id\", \"text\", \"title\"?, ...}; other fields are metadata (\"_id\" does too)
+  .csv .tsv   with a header line; the column \"text\" is needed
+  .txt .md    a passage a paragraph; in Markdown the heading above it is its title
+  -           JSONL from standard input
+Folders are read recursively, without hidden and ignored files. An id that exists is replaced; a passage without an id
+gets one from its file and line, so that adding a file again replaces what it gave.
+
+Examples:
+  marcato add notes.marcato ~/notes
+  marcato add papers.marcato corpus.jsonl --json
+  zcat dump.jsonl.gz | marcato add dump.marcato -";
+
+const QUERY_HELP: &str = "Examples:
+  marcato query notes.marcato \"how big is London\" -k 5
+  marcato query notes.marcato \"how big is London\" --json
+  marcato query papers.marcato --json - < queries.jsonl      a query a line: {\"id\", \"text\"}, or bare text";
+
+const ENCODE_HELP: &str = "Examples:
+  echo '{\"text\": \"hello\"}' | marcato encode
+  marcato encode --kind query --model ./all-MiniLM-L6-v2 < queries.jsonl > embeddings.jsonl
+  marcato encode --model sentence-transformers/msmarco-MiniLM-L6-v3 < texts.jsonl";
+
+const BENCH_HELP: &str =
+    "After a warm-up everything is measured several times: passages and tokens per second and how long a query takes, or
+pairs per second if the model is a cross-encoder; then how long the model took to load, and the most memory that the
+process had.
+
+Examples:
+  marcato bench
+  marcato bench --model ./all-MiniLM-L6-v2 --precision f32 --threads 2
+  marcato bench --passages corpus.jsonl --queries queries.jsonl --limit 1024 --json";
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Add {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+    /// Files, folders, or - for standard input
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    /// Pass over lines that are no passage, and count them
+    #[arg(long)]
+    pub(crate) skip_invalid: bool,
+    /// Passages that become durable together
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) batch: u32,
+    /// How a new collection searches
+    #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
+    pub(crate) index: IndexArg,
+    /// Say on standard error when a batch is durable
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Query {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+    /// The question, or - for a question a line from standard input
+    pub(crate) text: String,
+    /// How many passages to print
+    #[arg(short = 'k', long = "top", value_name = "N", default_value_t = 10, value_parser = positive)]
+    pub(crate) top: usize,
+    /// Compare with every passage even where the approximate index would do
+    #[arg(long)]
+    pub(crate) exact: bool,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Get {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+    /// Ids of passages
+    #[arg(required = true)]
+    pub(crate) ids: Vec<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Delete {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+    /// Ids of passages
+    #[arg(required = true)]
+    pub(crate) ids: Vec<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct List {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+    /// Passages to print; all by default
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Stats {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Encode {
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    /// Which of the model's prompts goes in front
+    #[arg(long, value_enum, default_value_t = Kind::Passage)]
+    pub(crate) kind: Kind,
+    /// The prompt of that name in the model's configuration, in place of --kind
+    #[arg(long, value_name = "NAME", conflicts_with = "kind")]
+    pub(crate) prompt: Option<String>,
+    /// Tokens that one thread takes at once: changes speed and memory, never an embedding
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) batch_tokens: Option<usize>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Bench {
+    /// Passages to encode, in a file or folder that `add` reads; the demo's if left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passages: Option<PathBuf>,
+    /// Queries to encode one by one, likewise
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Take no more than so many of each
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) limit: Option<usize>,
+    /// How many times everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub(crate) rounds: usize,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IndexArg {
+    Auto,
+    Exact,
+    Hnsw,
+}
+
+/// A number of at least 1.
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
