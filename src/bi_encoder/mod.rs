@@ -212,10 +212,15 @@ impl Inner {
         match (name, default) {
             (None, None) => Ok(""),
             (None, Some(default)) => Ok(named.get(default).map_or("", String::as_str)),
-            (Some(name), _) => named.get(name).map(String::as_str).ok_or_else(|| {
-                let all = named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                Error::misuse(format!("model {} has no prompt \"{name}\"; it has: {all}", self.info.name))
-            }),
+            (Some(name), _) => match named.get(name) {
+                Some(prompt) => Ok(prompt.as_str()),
+                // Which every model of the reference has, if only as the empty text.
+                None if name == "query" || name == "document" => Ok(""),
+                None => {
+                    let all = named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    Err(Error::misuse(format!("model {} has no prompt \"{name}\"; it has: {all}", self.info.name)))
+                }
+            },
         }
     }
 

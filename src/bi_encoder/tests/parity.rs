@@ -122,6 +122,7 @@ fn prompts_by_name() {
         assert_eq!(error.kind(), crate::ErrorKind::Misuse);
         assert!(error.to_string().contains("nothing") && error.to_string().contains(&own), "{error}");
     }
+    assert!(open(&golden_path("mean")).encode(&["text"], Some("document")).is_ok(), "a name that needs no prompt");
     let newest = open(&golden_path("newest"));
     let expected = Expected::of("newest");
     assert!(difference(&newest.encode(&expected.texts(), Some("query")).unwrap(), &expected.queries) <= TOLERANCE);
