@@ -8,11 +8,11 @@ use std::fs;
 use std::path::Path;
 
 /// Files at the root of `src/` that every folder may use.
-const FREE: [&str; 5] = ["embedding", "error", "passage", "progress", "similarity"];
+const FREE: [&str; 8] = ["atom", "embedding", "error", "field", "passage", "progress", "rows", "similarity"];
 
 /// What each folder of `src/` may use besides. Nothing may use `collection`, and what may not be used at all is not in
 /// any list: the store, the index and the lexical index know nothing of each other.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("kernels", &[]),
     ("model", &[]),
     // `Blob`, the bytes of a file.
@@ -23,7 +23,8 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("store", &[]),
     ("index", &["kernels"]),
     ("lexical", &[]),
-    ("collection", &["bi_encoder", "cross_encoder", "index", "kernels", "lexical", "store"]),
+    ("filter", &[]),
+    ("collection", &["bi_encoder", "cross_encoder", "filter", "index", "kernels", "lexical", "store"]),
     ("eval", &[]),
     ("train", &[]),
 ];
@@ -32,14 +33,16 @@ const ARROWS: [(&str, &[&str]); 12] = [
 const OUTSIDERS: [&str; 2] = ["eval", "train"];
 
 /// The one place of each foreign crate: replacing it changes nothing else.
-const HOMES: [(&str, &str); 9] = [
+const HOMES: [(&str, &str); 11] = [
     ("bincode", "src/store/codec.rs"),
     ("candle_core", "src/encoder/candle.rs"),
     ("candle_nn", "src/encoder/candle.rs"),
     ("candle_transformers", "src/encoder/candle.rs"),
     ("redb", "src/store/"),
+    ("roaring", "src/rows.rs"),
     ("safetensors", "src/model/"),
     ("tantivy", "src/lexical/"),
+    ("time", "src/atom.rs"),
     ("tokenizers", "src/text/tokenizer.rs"),
     ("usearch", "src/index/hnsw.rs"),
 ];

@@ -1,10 +1,13 @@
 //! "I have texts; find the relevant ones": the handle, and the only place where store, views and encoder meet.
 
 mod choice;
+mod fields;
+mod filtered;
 mod hit;
 mod lifecycle;
 mod live;
 mod options;
+mod plan;
 mod query;
 mod read;
 mod recover;
@@ -22,6 +25,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use hit::Hit;
 pub use options::{CollectionOptions, Index};
+pub use plan::{Explanation, Plan, Times, Warning};
 pub use query::Query;
 pub use read::CollectionStats;
 pub use recover::OpenReport;
@@ -31,6 +35,7 @@ use crate::error::Result;
 use crate::similarity::Similarity;
 use crate::store::Store;
 use choice::EncoderChoice;
+use filtered::Remembered;
 use live::Live;
 use recover::Tail;
 
@@ -67,6 +72,7 @@ struct Inner {
     live: RwLock<Live>,
     /// Held by whoever writes; what it guards is how far the snapshot on disk is behind.
     writing: Mutex<Tail>,
+    remembered: Remembered,
     encoder: EncoderChoice,
     dimension: usize,
     similarity: Similarity,

@@ -10,6 +10,7 @@ use super::choice::EncoderChoice;
 use super::{Collection, lifecycle};
 use crate::bi_encoder::Encoder;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::progress::Progress;
 use crate::similarity::Similarity;
 
@@ -72,6 +73,7 @@ pub struct CollectionOptions {
     pub(super) encoder: EncoderChoice,
     pub(super) embeddings: Option<(usize, Similarity)>,
     pub(super) index: Index,
+    pub(super) index_fields: Vec<Field>,
     pub(super) on_progress: Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>,
 }
 
@@ -104,6 +106,13 @@ impl CollectionOptions {
     /// How a new collection searches; an existing one keeps what it was made with.
     pub fn index(mut self, index: Index) -> Self {
         self.index = index;
+        self
+    }
+
+    /// Gives a new collection an index of `field`, so that filters on it read no passages. An existing one keeps what it
+    /// has; see [`Collection::create_field_index`].
+    pub fn index_field(mut self, field: impl Into<Field>) -> Self {
+        self.index_fields.push(field.into());
         self
     }
 

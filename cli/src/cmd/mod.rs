@@ -6,6 +6,7 @@ mod delete;
 mod demo;
 mod encode;
 mod get;
+mod index;
 mod list;
 mod model;
 mod query;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Delete(delete) => delete::run(delete, &mut output),
         Command::List(list) => list::run(list, &mut output),
         Command::Stats(stats) => stats::run(stats, &mut output),
+        Command::Index(index) => index::run(index, &mut output),
         Command::Encode(encode) => encode::run(encode, &mut output),
         Command::Model(model) => model::run(model, &mut output),
         Command::Completions { shell } => completions::run(*shell, &mut output),

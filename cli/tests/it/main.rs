@@ -14,6 +14,7 @@
 )]
 
 mod files;
+mod filters;
 mod forms;
 #[cfg(unix)]
 mod kill;

@@ -13,6 +13,7 @@ mod concurrency;
 #[cfg(feature = "usearch")]
 mod damage;
 mod encoders;
+mod filters;
 mod limits;
 mod model;
 mod opening;

@@ -11,6 +11,7 @@
 mod batches;
 mod codec;
 mod damage;
+mod fields;
 mod files;
 
 use std::path::{Path, PathBuf};
