@@ -1,7 +1,7 @@
 //! Which passages may answer: conditions on what is known about them.
 //!
 //! A [`Filter`] is data. [`build`] makes it from calls and [`parse`] from text, [`display`] is the way back, and
-//! [`matches`] is its meaning, which every other way of evaluating it is tested against.
+//! [`mod@matches`] is its meaning, which every other way of evaluating it is tested against.
 
 mod build;
 mod display;

@@ -10,7 +10,7 @@
 use crate::atom::{Atom, Number, Span};
 
 /// Strings of more bytes than this are not in an index themselves: it only says that the row has one.
-const MAX_TEXT: usize = 255;
+pub(super) const MAX_TEXT: usize = 255;
 
 /// What a row can be found under.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,52 +136,5 @@ impl Key {
             (5, text) => std::str::from_utf8(text).ok().map(Atom::Text),
             _ => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn number() -> impl Strategy<Value = Number> {
-        let json = prop_oneof![
-            any::<i64>().prop_map(serde_json::Value::from),
-            (-1e18..1e18f64).prop_map(serde_json::Value::from)
-        ];
-        json.prop_map(|json| Number::of(json.as_number().unwrap()))
-    }
-
-    proptest! {
-        #[test]
-        fn keys_ascend_with_texts_and_come_back(a in "[a\\x00\\x01é\u{ff}]{0,4}", b in "[a\\x00\\x01é\u{ff}]{0,4}", block in 0..1u64 << 48, other in 0..1u64 << 48) {
-            let (first, second) = (Entry::Text(&a).key(7, block), Entry::Text(&b).key(7, other));
-            prop_assert_eq!(first.cmp(&second), a.cmp(&b).then(block.cmp(&other)));
-            prop_assert_eq!(first.starts_with(&Entry::Text(&b).prefix(7)), a == b);
-            let key = Key::parse(&first).unwrap();
-            prop_assert_eq!((key.atom(), key.block), (Some(Atom::Text(&a)), block));
-        }
-
-        #[test]
-        fn keys_ascend_with_numbers_and_dates(a in number(), b in number(), c in any::<i64>(), d in any::<i64>(), block in 0..1u64 << 48) {
-            let (first, second) = (Entry::Number(a).key(7, block), Entry::Number(b).key(7, block));
-            prop_assert_eq!(first.cmp(&second), a.cmp(&b));
-            let key = Key::parse(&first).unwrap();
-            prop_assert_eq!(key.atom(), Some(Atom::Number(a)));
-            let (c, d) = (i128::from(c), i128::from(d));
-            prop_assert_eq!(Entry::Date(c).prefix(7).cmp(&Entry::Date(d).prefix(7)), c.cmp(&d));
-        }
-    }
-
-    #[test]
-    fn a_string_is_found_as_itself_as_a_date_or_as_long() {
-        let of = |text: &str| Entry::of(Atom::Text(text)).map(|entry| entry.kind()).collect::<Vec<_>>();
-        assert_eq!(of("a"), [EntryKind::Text]);
-        assert_eq!(of("2011-03-27"), [EntryKind::Text, EntryKind::Date]);
-        assert_eq!(of(&"a".repeat(MAX_TEXT)), [EntryKind::Text]);
-        assert_eq!(of(&"a".repeat(MAX_TEXT + 1)), [EntryKind::LongText]);
     }
 }

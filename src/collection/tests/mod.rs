@@ -17,6 +17,7 @@ mod filters;
 mod limits;
 mod model;
 mod opening;
+mod plan;
 #[cfg(feature = "usearch")]
 mod recovery;
 

@@ -11,6 +11,7 @@
 mod batches;
 mod codec;
 mod damage;
+mod entry;
 mod fields;
 mod files;
 
