@@ -34,14 +34,17 @@ pub(super) struct Situation {
     pub(super) matrix: bool,
 }
 
-/// Matches below which embeddings are read from the store rather than laid out in memory beside the graph: a row costs
-/// 1.5 us there, and 40 ns in memory.
+/// Matches below which embeddings are read from the store rather than laid out in memory beside the graph: at a
+/// microsecond or two a row, reckoned and not measured, these take no longer than a walk.
 pub(super) const STORE_ROWS: u64 = 256;
 
 /// Rows that a scan of scattered rows compares in the time in which a graph keeps one more candidate.
 ///
 /// A walk under a filter that one passage in `s` matches goes through `s` times as many nodes. So with `n` passages and
 /// expansion `e` it costs as much as a scan of the `m` matches where `m * m = SCANNED_PER_EXPANSION * e * n`.
+///
+/// Reckoned from what was measured without filters on two Zen 4 cores (2026-11: 7 us for a unit of expansion, 45 ns for a
+/// row in order, taken as 64 ns for a scattered one). `cargo bench --bench filter -- crossover` measures it.
 const SCANNED_PER_EXPANSION: u64 = 110;
 
 impl Situation {
