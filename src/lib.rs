@@ -19,6 +19,7 @@
     allow(dead_code, reason = "parts of a view that only the approximate index uses")
 )]
 
+mod atom;
 mod bi_encoder;
 mod collection;
 mod cross_encoder;
@@ -26,11 +27,14 @@ mod embedding;
 mod encoder;
 mod error;
 pub mod eval;
+mod field;
+mod filter;
 mod index;
 mod kernels;
 mod model;
 mod passage;
 mod progress;
+mod rows;
 mod similarity;
 mod store;
 mod text;
@@ -38,7 +42,8 @@ pub mod util;
 
 pub use bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
 pub use collection::{
-    Collection, CollectionOptions, CollectionStats, Hit, Index, Ingest, Ingested, OpenReport, Query, Written,
+    Collection, CollectionOptions, CollectionStats, Explanation, Hit, Index, Ingest, Ingested, OpenReport, Plan, Query,
+    Times, Warning, Written,
 };
 pub use cross_encoder::{
     CrossEncoder, CrossEncoderInfo, CrossEncoderOptions, QuantizedCrossEncoder, Ranked, ScoreActivation,
@@ -46,6 +51,8 @@ pub use cross_encoder::{
 pub use embedding::Embedding;
 pub use encoder::{BackendKind, InstructionLevel};
 pub use error::{Error, ErrorKind, Result};
+pub use field::Field;
+pub use filter::{Filter, FilterValue, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_TERMS};
 #[cfg(feature = "rates")]
 #[doc(hidden)]
 pub use kernels::{Rate, kernel_rates};

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Files at the root of `src/` that every folder may use.
-const FREE: [&str; 5] = ["embedding", "error", "passage", "progress", "similarity"];
+const FREE: [&str; 8] = ["atom", "embedding", "error", "field", "passage", "progress", "rows", "similarity"];
 
 /// What each folder of `src/` may use besides. Nothing may use `collection`, and what may not be used at all is not in
 /// any list: the store, the index and the lexical index know nothing of each other.
@@ -23,7 +23,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("store", &[]),
     ("index", &["kernels"]),
     ("lexical", &[]),
-    ("collection", &["bi_encoder", "cross_encoder", "index", "kernels", "lexical", "store"]),
+    ("filter", &[]),
+    ("collection", &["bi_encoder", "cross_encoder", "filter", "index", "kernels", "lexical", "store"]),
     ("eval", &[]),
     ("train", &[]),
     ("util", &["kernels"]),
@@ -39,9 +40,11 @@ const HOMES: [(&str, &str); 11] = [
     ("candle_nn", "src/encoder/candle.rs"),
     ("candle_transformers", "src/encoder/candle.rs"),
     ("redb", "src/store/"),
+    ("roaring", "src/rows.rs"),
     ("safetensors", "src/model/"),
     ("statrs", "src/eval/significance.rs"),
     ("tantivy", "src/lexical/"),
+    ("time", "src/atom.rs"),
     ("tokenizers", "src/text/tokenizer.rs"),
     ("ureq", "cli/src/hub/"),
     ("usearch", "src/index/hnsw.rs"),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 use super::choice::{DefaultEncoder, EncoderChoice};
+use super::filtered::Remembered;
 use super::options::{CollectionOptions, Index};
 use super::recover::{OpenReport, checkpoint, recover};
 use super::view::unwatched;
@@ -46,12 +47,19 @@ pub(super) fn create(options: CollectionOptions, directory: &Path) -> Result<Col
     })?;
     refuse_foreign_files(directory)?;
     let store = Store::create(&store_path(directory), settings)?;
+    index_fields(&store, &options)?;
     assemble(options, store, Some(directory))
 }
 
 pub(super) fn in_memory(options: CollectionOptions) -> Result<Collection> {
     let settings = new_settings(&options)?;
-    assemble(options, Store::in_memory(&settings)?, None)
+    let store = Store::in_memory(&settings)?;
+    index_fields(&store, &options)?;
+    assemble(options, store, None)
+}
+
+fn index_fields(store: &Store, options: &CollectionOptions) -> Result<()> {
+    options.index_fields.iter().try_for_each(|field| store.create_field_index(field).map(drop))
 }
 
 pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: bool) -> Result<Collection> {
@@ -202,6 +210,7 @@ fn assemble(mut options: CollectionOptions, store: Store, directory: Option<&Pat
     Ok(Collection(Arc::new(Inner {
         live: RwLock::new(live),
         writing: Mutex::new(tail),
+        remembered: Remembered::default(),
         encoder: options.encoder,
         dimension,
         similarity,

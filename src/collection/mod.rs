@@ -1,11 +1,14 @@
 //! "I have texts; find the relevant ones": the handle, and the only place where store, views and encoder meet.
 
 mod choice;
+mod fields;
+mod filtered;
 mod hit;
 mod ingest;
 mod lifecycle;
 mod live;
 mod options;
+mod plan;
 mod query;
 mod read;
 mod recover;
@@ -24,6 +27,7 @@ use parking_lot::{Mutex, RwLock};
 pub use hit::Hit;
 pub use ingest::{Ingest, Ingested};
 pub use options::{CollectionOptions, Index};
+pub use plan::{Explanation, Plan, Times, Warning};
 pub use query::Query;
 pub use read::CollectionStats;
 pub use recover::OpenReport;
@@ -33,6 +37,7 @@ use crate::error::Result;
 use crate::similarity::Similarity;
 use crate::store::Store;
 use choice::EncoderChoice;
+use filtered::Remembered;
 use live::Live;
 use recover::Tail;
 
@@ -69,6 +74,7 @@ struct Inner {
     live: RwLock<Live>,
     /// Held by whoever writes; what it guards is how far the snapshot on disk is behind.
     writing: Mutex<Tail>,
+    remembered: Remembered,
     encoder: EncoderChoice,
     dimension: usize,
     similarity: Similarity,

@@ -10,6 +10,7 @@ use super::choice::EncoderChoice;
 use super::{Collection, lifecycle};
 use crate::bi_encoder::{BiEncoderOptions, Encoder};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::progress::Progress;
 use crate::similarity::Similarity;
 
@@ -72,6 +73,7 @@ pub struct CollectionOptions {
     pub(super) encoder: EncoderChoice,
     pub(super) embeddings: Option<(usize, Similarity)>,
     pub(super) index: Index,
+    pub(super) index_fields: Vec<Field>,
     pub(super) preload: bool,
     pub(super) on_progress: Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>,
 }
@@ -115,7 +117,14 @@ impl CollectionOptions {
         self
     }
 
-    /// Loads the built-in model while the collection opens, and not when the first text has to be encoded: for programs
+    /// Gives a new collection an index of `field`, so that filters on it read no passages. An existing one keeps what it
+    /// has; see [`Collection::create_field_index`].
+    pub fn index_field(mut self, field: impl Into<Field>) -> Self {
+        self.index_fields.push(field.into());
+        self
+    }
+
+    /// Loads the default encoder while the collection opens, and not when the first text has to be encoded: for programs
     /// that open one to ask it a question at once.
     pub fn preload(mut self) -> Self {
         self.preload = true;

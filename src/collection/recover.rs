@@ -138,7 +138,7 @@ fn restore(
     }
     drop(payload);
     let mut view = match loaded {
-        Ok(index) => View::Hnsw(index),
+        Ok(index) => View::Hnsw(index, None),
         Err(error) => return Ok(Err(error.to_string())),
     };
     if let Err(error) = replay(&mut view, reader, header.seq, &mut tail, report) {
@@ -233,7 +233,7 @@ fn write_snapshot(inner: &Inner, path: &Path, declined: Option<u64>) -> Result<(
         let state = live.reader.state();
         let (count, expansion_search, payload) = match &live.view {
             View::Exact(_) => (declined.unwrap_or_default(), DECLINED, Vec::new()),
-            View::Hnsw(graph) => {
+            View::Hnsw(graph, _) => {
                 let expansion = u32::try_from(graph.expansion_search()).unwrap_or(u32::MAX);
                 (graph.len() as u64, expansion, graph.to_bytes()?)
             }

@@ -8,6 +8,7 @@ use crate::index::HnswIndex;
 use crate::index::{Candidate, ExactIndex, VectorIndex};
 use crate::passage::RowId;
 use crate::progress::{OnProgress, Stage, report};
+use crate::rows::Rows;
 use crate::similarity::Similarity;
 use crate::store::Reader;
 use half::f16;
@@ -39,8 +40,9 @@ const REPORT_EVERY: u64 = 1024;
 
 pub(super) enum View {
     Exact(ExactIndex),
+    /// A graph, and beside it the matrix that filtered queries scan, once there was one.
     #[cfg(feature = "usearch")]
-    Hnsw(HnswIndex),
+    Hnsw(HnswIndex, Option<ExactIndex>),
 }
 
 impl View {
@@ -70,13 +72,8 @@ impl View {
         let total = reader.state().passages;
         let mut view = match kind {
             #[cfg(feature = "usearch")]
-            Index::Hnsw => Self::Hnsw(HnswIndex::new(reader.dimension(), similarity)?),
-            _ => {
-                let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-                let mut exact = ExactIndex::new(reader.dimension(), similarity)?.threads(threads);
-                exact.reserve(usize::try_from(total).unwrap_or_default());
-                Self::Exact(exact)
-            }
+            Index::Hnsw => Self::Hnsw(HnswIndex::new(reader.dimension(), similarity)?, None),
+            _ => Self::Exact(empty_matrix(reader, similarity)?),
         };
         for (done, entry) in (0u64..).zip(reader.embeddings()?) {
             if done.is_multiple_of(REPORT_EVERY) && !view.is_exact() {
@@ -94,9 +91,9 @@ impl View {
         match self {
             Self::Exact(_) => Ok(true),
             #[cfg(feature = "usearch")]
-            Self::Hnsw(graph) if graph.len() < CALIBRATED_ROWS => Ok(true),
+            Self::Hnsw(graph, _) if graph.len() < CALIBRATED_ROWS => Ok(true),
             #[cfg(feature = "usearch")]
-            Self::Hnsw(graph) => {
+            Self::Hnsw(graph, _) => {
                 let found = graph.calibrate(HnswIndex::TARGET_RECALL)?;
                 let faster = graph.len() > ROWS_PER_EXPANSION * found.expansion_search;
                 Ok(found.recall >= PROMISED_RECALL && (faster || index == Index::Hnsw))
@@ -109,7 +106,7 @@ impl View {
         match self {
             Self::Exact(_) => 0.0,
             #[cfg(feature = "usearch")]
-            Self::Hnsw(index) => index.dead_fraction(),
+            Self::Hnsw(index, _) => index.dead_fraction(),
         }
     }
 
@@ -117,17 +114,66 @@ impl View {
         match self {
             Self::Exact(index) => index,
             #[cfg(feature = "usearch")]
-            Self::Hnsw(index) => index,
+            Self::Hnsw(index, _) => index,
         }
     }
 
-    fn index_mut(&mut self) -> &mut dyn VectorIndex {
+    /// The matrix of all rows, if there is one.
+    pub(super) fn matrix(&self) -> Option<&ExactIndex> {
         match self {
-            Self::Exact(index) => index,
+            Self::Exact(matrix) => Some(matrix),
             #[cfg(feature = "usearch")]
-            Self::Hnsw(index) => index,
+            Self::Hnsw(_, matrix) => matrix.as_ref(),
         }
     }
+
+    /// Puts a matrix of the same rows beside a graph.
+    pub(super) fn set_matrix(&mut self, beside: ExactIndex) {
+        match self {
+            Self::Exact(_) => drop(beside),
+            #[cfg(feature = "usearch")]
+            Self::Hnsw(_, matrix) => *matrix = Some(beside),
+        }
+    }
+
+    /// How many candidates a walk keeps; 0 if there is no graph.
+    pub(super) fn expansion(&self) -> usize {
+        match self {
+            Self::Exact(_) => 0,
+            #[cfg(feature = "usearch")]
+            Self::Hnsw(graph, _) => graph.expansion_search(),
+        }
+    }
+
+    /// Does to each part of the view what is done to all of it.
+    fn each(&mut self, mut change: impl FnMut(&mut dyn VectorIndex) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Exact(index) => change(index),
+            #[cfg(feature = "usearch")]
+            Self::Hnsw(graph, matrix) => {
+                change(graph)?;
+                matrix.as_mut().map_or(Ok(()), |matrix| change(matrix))
+            }
+        }
+    }
+}
+
+/// A matrix with room for all rows of `reader`.
+fn empty_matrix(reader: &Reader, similarity: Similarity) -> Result<ExactIndex> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut matrix = ExactIndex::new(reader.dimension(), similarity)?.threads(threads);
+    matrix.reserve(usize::try_from(reader.state().passages).unwrap_or_default());
+    Ok(matrix)
+}
+
+/// A matrix of all rows of `reader`.
+pub(super) fn matrix_of(reader: &Reader, similarity: Similarity) -> Result<ExactIndex> {
+    let mut matrix = empty_matrix(reader, similarity)?;
+    for entry in reader.embeddings()? {
+        let (row, embedding) = entry?;
+        matrix.insert(row, &embedding)?;
+    }
+    Ok(matrix)
 }
 
 impl VectorIndex for View {
@@ -141,15 +187,19 @@ impl VectorIndex for View {
     }
 
     fn insert(&mut self, row: RowId, embedding: &[f16]) -> Result<()> {
-        self.index_mut().insert(row, embedding)
+        self.each(|index| index.insert(row, embedding))
     }
 
     fn remove(&mut self, row: RowId) -> Result<()> {
-        self.index_mut().remove(row)
+        self.each(|index| index.remove(row))
     }
 
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Candidate>> {
         self.index().search(query, k)
+    }
+
+    fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>> {
+        self.index().search_among(query, k, rows)
     }
 }
 

@@ -13,6 +13,7 @@ use super::{Candidate, Direction, VectorIndex, check_dimension, check_embedding}
 use crate::error::Result;
 use crate::kernels;
 use crate::passage::RowId;
+use crate::rows::Rows;
 use crate::similarity::Similarity;
 
 /// Rows whose scores are computed before they are ranked: enough to hide the call, few enough to stay in L1.
@@ -64,38 +65,79 @@ impl ExactIndex {
     }
 
     fn scan(&self, query: &Direction, k: usize) -> Vec<Candidate> {
-        let shares = (size_of_val(self.matrix.as_slice()) / BYTES_PER_THREAD).clamp(1, self.threads);
-        let share = self.rows.len().div_ceil(shares).max(1);
-        let mut parts =
+        let share = self.share(self.rows.len());
+        let parts =
             self.matrix.chunks(share * self.dimension).zip(self.rows.chunks(share).zip(self.scales.chunks(share)));
-        let mut best = Best::new(k);
-        let first = parts.next();
-        thread::scope(|scope| {
-            let mut helpers = Vec::new();
-            for (matrix, (rows, scales)) in parts {
-                let scan = move || {
-                    let mut best = Best::new(k);
-                    best.scan(query, matrix, rows, scales);
-                    best
-                };
-                // A machine that is out of threads still gets its answer.
-                match thread::Builder::new().spawn_scoped(scope, scan) {
-                    Ok(helper) => helpers.push(helper),
-                    Err(_) => best.scan(query, matrix, rows, scales),
-                }
-            }
-            if let Some((matrix, (rows, scales))) = first {
-                best.scan(query, matrix, rows, scales);
-            }
-            for helper in helpers {
-                match helper.join() {
-                    Ok(theirs) => theirs.heap.into_iter().for_each(|Ranked(candidate)| best.offer(candidate)),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-        });
-        best.into_sorted()
+        in_parallel(k, parts, |best, (matrix, (rows, scales))| best.scan(query, matrix, rows, scales))
     }
+
+    /// The slots of the rows in `rows`, ascending but for rows that were moved.
+    fn slots_of(&self, rows: &Rows) -> Vec<usize> {
+        match rows.listed() {
+            // Looking up a row costs about as much as four tests whether one belongs.
+            Some(listed) if rows.count(0) < self.rows.len() as u64 / 4 => {
+                listed.filter_map(|row| self.slots.get(&row).copied()).collect()
+            }
+            _ => (0..).zip(&self.rows).filter(|(_, row)| rows.contains(**row)).map(|(slot, _)| slot).collect(),
+        }
+    }
+
+    fn scan_slots(&self, query: &Direction, k: usize, slots: &[usize]) -> Vec<Candidate> {
+        in_parallel(k, slots.chunks(self.share(slots.len())), |best, slots| {
+            // Neighbours are multiplied together.
+            for run in slots.chunk_by(|a, b| a + 1 == *b) {
+                let Some(first) = run.first() else { continue };
+                let (of_matrix, of_rows) = (first * self.dimension.., *first..first + run.len());
+                if let (Some(matrix), Some(rows), Some(scales)) = (
+                    self.matrix.get(of_matrix).and_then(|rest| rest.get(..run.len() * self.dimension)),
+                    self.rows.get(of_rows.clone()),
+                    self.scales.get(of_rows),
+                ) {
+                    best.scan(query, matrix, rows, scales);
+                }
+            }
+        })
+    }
+
+    /// How many of `rows` rows one thread takes.
+    fn share(&self, rows: usize) -> usize {
+        let shares = (rows * self.dimension * size_of::<f16>() / BYTES_PER_THREAD).clamp(1, self.threads);
+        rows.div_ceil(shares).max(1)
+    }
+}
+
+/// The best `k` of all parts, each part scanned by a thread of its own, the first by this one.
+fn in_parallel<P: Copy + Send>(
+    k: usize,
+    mut parts: impl Iterator<Item = P>,
+    scan: impl Fn(&mut Best, P) + Sync,
+) -> Vec<Candidate> {
+    let mut best = Best::new(k);
+    let Some(first) = parts.next() else { return Vec::new() };
+    thread::scope(|scope| {
+        let mut helpers = Vec::new();
+        for part in parts {
+            let scan = &scan;
+            let work = move || {
+                let mut best = Best::new(k);
+                scan(&mut best, part);
+                best
+            };
+            // A machine that is out of threads still gets its answer.
+            match thread::Builder::new().spawn_scoped(scope, work) {
+                Ok(helper) => helpers.push(helper),
+                Err(_) => scan(&mut best, part),
+            }
+        }
+        scan(&mut best, first);
+        for helper in helpers {
+            match helper.join() {
+                Ok(theirs) => theirs.heap.into_iter().for_each(|Ranked(candidate)| best.offer(candidate)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    best.into_sorted()
 }
 
 impl VectorIndex for ExactIndex {
@@ -140,6 +182,12 @@ impl VectorIndex for ExactIndex {
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Candidate>> {
         let query = Direction::new(query, self.dimension, self.similarity)?;
         Ok(self.scan(&query, k.min(self.len())))
+    }
+
+    fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>> {
+        let query = Direction::new(query, self.dimension, self.similarity)?;
+        let slots = self.slots_of(rows);
+        Ok(self.scan_slots(&query, k.min(slots.len()), &slots))
     }
 }
 

@@ -21,6 +21,7 @@ use usearch::ffi::{IndexOptions, Matches, MetricKind, ScalarKind};
 use super::{Candidate, Direction, VectorIndex, check_dimension, check_embedding};
 use crate::error::{Error, ErrorKind, Result};
 use crate::passage::RowId;
+use crate::rows::Rows;
 use crate::similarity::Similarity;
 
 const CONNECTIVITY: usize = 16;
@@ -218,15 +219,20 @@ impl HnswIndex {
 
     fn walk(&self, query: &Direction, k: usize) -> Result<Vec<Candidate>> {
         let matches = self.graph.search(&query.unit, k.min(self.rows.len())).map_err(refused)?;
+        Ok(self.candidates(query, matches, |_| true))
+    }
+
+    /// Matches in order, but for rows that are not ours or not wanted, whatever usearch says.
+    fn candidates(&self, query: &Direction, matches: Matches, wanted: impl Fn(RowId) -> bool) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = matches
             .keys
             .into_iter()
             .zip(matches.distances)
             .map(|(key, distance)| Candidate { row: RowId(key), score: query.score(1.0 - distance) })
-            .filter(|candidate| self.rows.contains(&candidate.row))
+            .filter(|candidate| self.rows.contains(&candidate.row) && wanted(candidate.row))
             .collect();
         candidates.sort_unstable_by(Candidate::rank);
-        Ok(candidates)
+        candidates
     }
 
     /// Room for one more node. By half, because only tables of pointers are copied.
@@ -279,6 +285,20 @@ impl VectorIndex for HnswIndex {
         }
         let _slot = self.slots.take();
         self.walk(&query, k)
+    }
+
+    /// Walks until as many rows of `rows` are found as the search expansion says, through all others: the fewer belong,
+    /// the farther.
+    fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>> {
+        let query = Direction::new(query, self.dimension, self.similarity)?;
+        if k == 0 || self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _slot = self.slots.take();
+        // A panic in here would end the process. Looking a row up in a bitmap cannot, nor does it lock or allocate.
+        let belongs = |key| key != FREE_KEY && rows.contains(RowId(key));
+        let matches = self.graph.filtered_search(&query.unit, k.min(self.rows.len()), belongs).map_err(refused)?;
+        Ok(self.candidates(&query, matches, |row| rows.contains(row)))
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) use hnsw::HnswIndex;
 
 use crate::error::{Error, Result};
 use crate::passage::RowId;
+use crate::rows::Rows;
 use crate::similarity::Similarity;
 
 /// The widest embedding that a view takes: more than any encoder makes, and low enough that no size overflows.
@@ -69,6 +70,9 @@ pub(crate) trait VectorIndex: Send + Sync {
     /// # Errors
     /// `Misuse` for a query of the wrong width or with a number that is not finite.
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Candidate>>;
+
+    /// The same among `rows` alone: never one that is not of them.
+    fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>>;
 }
 
 fn check_dimension(dimension: usize) -> Result<usize> {

@@ -19,6 +19,7 @@ use half::f16;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::rows::Block;
 
 const HEADER: usize = 8;
 const CHECKSUM: usize = 8;
@@ -38,6 +39,8 @@ pub(crate) enum Kind {
     Embedding = 4,
     Id = 5,
     Change = 6,
+    Fields = 7,
+    FieldRows = 8,
 }
 
 /// What a collection is made with; never changes.
@@ -78,6 +81,24 @@ pub(crate) struct PassageRecord {
     pub(crate) metadata: String,
 }
 
+/// Which fields are indexed, and up to where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Fields {
+    /// That of the state that the indexes agree with. A program that does not know them leaves it behind, and they are
+    /// built anew.
+    pub(crate) nonce: u64,
+    /// The next number to give out.
+    pub(crate) next: u32,
+    pub(crate) indexed: Vec<IndexedField>,
+}
+
+/// An indexed field: the number that its entries begin with, and the names on its path.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct IndexedField {
+    pub(crate) number: u32,
+    pub(crate) names: Vec<String>,
+}
+
 /// One batch as views need it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Change {
@@ -115,6 +136,16 @@ impl KeyBytes for &str {
     }
 }
 
+impl KeyBytes for &[u8] {
+    fn key_bytes(&self) -> impl AsRef<[u8]> {
+        self
+    }
+
+    fn name(&self) -> String {
+        format!("{self:02x?}")
+    }
+}
+
 /// A record in its envelope.
 pub(crate) fn seal<T: Encode>(kind: Kind, key: impl KeyBytes, record: &T) -> Result<Vec<u8>> {
     let payload = bincode::encode_to_vec(record, CONFIG)
@@ -126,6 +157,18 @@ pub(crate) fn seal<T: Encode>(kind: Kind, key: impl KeyBytes, record: &T) -> Res
 pub(crate) fn seal_embedding(key: u64, embedding: &[f16]) -> Result<Vec<u8>> {
     let payload: Vec<u8> = embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
     seal_bytes(Kind::Embedding, key, &payload)
+}
+
+/// The rows of one block that have one value of one field.
+pub(crate) fn seal_rows(key: &[u8], rows: &Block) -> Result<Vec<u8>> {
+    seal_bytes(Kind::FieldRows, key, &rows.to_bytes())
+}
+
+/// The rows in an envelope, all of the block numbered `number`.
+pub(crate) fn unseal_rows(key: &[u8], number: u64, bytes: &[u8]) -> Result<Block> {
+    let payload = unseal_bytes(Kind::FieldRows, key, bytes)?;
+    Block::from_bytes(number, payload)
+        .ok_or_else(|| damaged(Kind::FieldRows, &key.name(), "it holds no rows, or others' rows"))
 }
 
 fn seal_bytes(kind: Kind, key: impl KeyBytes, payload: &[u8]) -> Result<Vec<u8>> {
@@ -201,5 +244,9 @@ fn checksum(key: impl KeyBytes, body: &[u8]) -> u64 {
 }
 
 fn damaged(kind: Kind, name: &str, why: &str) -> Error {
-    Error::corrupt(format!("{kind:?} record {name} in the store is damaged: {why}; restore the collection from a copy"))
+    let remedy = match kind {
+        Kind::FieldRows => "drop the index of the field and make it again",
+        _ => "restore the collection from a copy",
+    };
+    Error::corrupt(format!("{kind:?} record {name} in the store is damaged: {why}; {remedy}"))
 }

@@ -8,6 +8,8 @@
 
 mod backend;
 mod codec;
+mod entry;
+mod fields;
 mod reader;
 mod schema;
 mod write;
@@ -22,6 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 pub(crate) use codec::Settings;
+pub(crate) use entry::{Entry, EntryKind};
+pub(crate) use fields::EntryRange;
 pub(crate) use reader::Reader;
 pub(crate) use write::{Batch, NewPassage, Written, random_nonce};
 
@@ -57,7 +61,9 @@ impl Store {
 
     /// Opens the store at `path` for reading and writing. `on_repair` is told per cent if a crash has to be mended.
     pub(crate) fn open(path: &Path, on_repair: &mut (dyn FnMut(u64) + Send)) -> Result<Self> {
-        Self::from_handle(Handle::Writable(backend::open(path, on_repair)?))
+        let store = Self::from_handle(Handle::Writable(backend::open(path, on_repair)?))?;
+        store.mend_field_indexes()?;
+        Ok(store)
     }
 
     /// Opens the store at `path` for reading, beside other readers.

@@ -6,9 +6,11 @@ use half::f16;
 use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
 use super::codec::{Change, Kind, PassageRecord, Settings, State, unseal, unseal_embedding, unseal_embedding_into};
+use super::fields::FieldIndexes;
 use super::schema::{CHANGES, EMBEDDINGS, IDS, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
 use super::{failed, guarded};
 use crate::error::{Error, Result};
+use crate::field::Subject;
 use crate::passage::{Metadata, Passage, RowId};
 
 /// A consistent view of every table.
@@ -19,10 +21,12 @@ pub(crate) struct Reader {
     embeddings: ReadOnlyTable<u64, &'static [u8]>,
     ids: ReadOnlyTable<&'static str, &'static [u8]>,
     changes: ReadOnlyTable<u64, &'static [u8]>,
+    pub(super) fields: FieldIndexes,
 }
 
 /// A passage that came out of the store, which always has an id.
 pub(crate) struct StoredPassage {
+    pub(crate) row: RowId,
     pub(crate) id: String,
     pub(crate) title: Option<String>,
     pub(crate) text: String,
@@ -43,8 +47,10 @@ impl Reader {
         let state = table.get(STATE_KEY).map_err(failed)?;
         let state =
             state.ok_or_else(|| Error::corrupt("the store lacks its state; restore the collection from a copy"))?;
+        let state = unseal(Kind::State, STATE_KEY, state.value())?;
         Ok(Self {
-            state: unseal(Kind::State, STATE_KEY, state.value())?,
+            fields: FieldIndexes::open(transaction, &state)?,
+            state,
             dimension: settings.dimension as usize,
             passages: transaction.open_table(PASSAGES).map_err(failed)?,
             embeddings: transaction.open_table(EMBEDDINGS).map_err(failed)?,
@@ -159,12 +165,17 @@ fn entries<T>(
 }
 
 impl StoredPassage {
+    /// What fields of it are looked up in.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject { id: &self.id, title: self.title.as_deref(), text: &self.text, metadata: &self.metadata }
+    }
+
     fn parse(row: u64, bytes: &[u8]) -> Result<Self> {
         let PassageRecord { id, title, text, metadata } = unseal(Kind::Passage, row, bytes)?;
         let metadata = serde_json::from_str(&metadata).map_err(|source| {
             Error::corrupt(format!("the metadata of passage \"{id}\" is malformed")).with_source(source)
         })?;
-        Ok(Self { id, title, text, metadata })
+        Ok(Self { row: RowId(row), id, title, text, metadata })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use redb::TableDefinition;
 
-/// `settings` and `state`: what the collection is made with, and where it stands.
+/// `settings`, `state` and `fields`: what the collection is made with, and where it stands.
 pub(super) const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
 /// RowId to passage.
 pub(super) const PASSAGES: TableDefinition<u64, &[u8]> = TableDefinition::new("passages");
@@ -14,5 +14,9 @@ pub(super) const IDS: TableDefinition<&str, &[u8]> = TableDefinition::new("ids")
 /// Seq to change.
 pub(super) const CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("changes");
 
+/// Field, value and block of rows to the rows there that have the value; made with the first field index.
+pub(super) const FIELDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("fields");
+
 pub(super) const SETTINGS_KEY: &str = "settings";
 pub(super) const STATE_KEY: &str = "state";
+pub(super) const FIELDS_KEY: &str = "fields";

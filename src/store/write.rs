@@ -7,6 +7,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::codec::{Change, Kind, PassageRecord, Settings, State, seal, seal_embedding, unseal};
 use super::failed;
+use super::fields::Update;
 use super::schema::{CHANGES, EMBEDDINGS, IDS, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
 use crate::error::{Error, ErrorKind, Result};
 use crate::passage::RowId;
@@ -65,9 +66,10 @@ pub(super) fn apply(transaction: &WriteTransaction, batch: &Batch<'_>, dimension
         None => return Err(Error::corrupt("the store lacks its state; restore the collection from a copy")),
     };
     let mut tables = Tables::open(transaction)?;
+    let mut fields = Update::begin(transaction, &settings, &state)?;
     let mut written = Written { first_row: state.next_row, ..Written::default() };
     for id in batch.delete {
-        if let Some(row) = tables.remove(id)? {
+        if let Some(row) = tables.remove(id, &mut fields)? {
             written.removed.push(row);
             written.deleted += 1;
         }
@@ -93,10 +95,10 @@ pub(super) fn apply(transaction: &WriteTransaction, batch: &Batch<'_>, dimension
                     format!("passage \"{id}\" exists already; upsert replaces it. Nothing of the batch was added"),
                 ));
             }
-            written.removed.extend(tables.remove(&id)?);
+            written.removed.extend(tables.remove(&id, &mut fields)?);
             written.replaced += 1;
         }
-        tables.insert(row, &id, passage)?;
+        tables.insert(row, &id, passage, &mut fields)?;
         written.ids.push(id);
     }
     let changed = !written.removed.is_empty() || !written.ids.is_empty();
@@ -115,6 +117,7 @@ pub(super) fn apply(transaction: &WriteTransaction, batch: &Batch<'_>, dimension
         let mut changes = transaction.open_table(CHANGES).map_err(failed)?;
         changes.insert(state.seq, seal(Kind::Change, state.seq, &change)?.as_slice()).map_err(failed)?;
         settings.insert(STATE_KEY, seal(Kind::State, STATE_KEY, &state)?.as_slice()).map_err(failed)?;
+        fields.finish(&mut settings, &state)?;
     }
     Ok(written)
 }
@@ -150,21 +153,27 @@ impl<'t> Tables<'t> {
         Ok(id)
     }
 
-    fn remove(&mut self, id: &str) -> Result<Option<RowId>> {
+    fn remove(&mut self, id: &str, fields: &mut Update<'_>) -> Result<Option<RowId>> {
         let Some(row) = self.row(id)? else { return Ok(None) };
         self.ids.remove(id).map_err(failed)?;
-        self.passages.remove(row.0).map_err(failed)?;
+        let removed = self.passages.remove(row.0).map_err(failed)?;
+        if let (Some(removed), false) = (removed, fields.is_idle()) {
+            fields.remove(row, &unseal(Kind::Passage, row.0, removed.value())?)?;
+        }
         self.embeddings.remove(row.0).map_err(failed)?;
         Ok(Some(row))
     }
 
-    fn insert(&mut self, row: u64, id: &str, passage: &NewPassage<'_>) -> Result<()> {
+    fn insert(&mut self, row: u64, id: &str, passage: &NewPassage<'_>, fields: &mut Update<'_>) -> Result<()> {
         let record = PassageRecord {
             id: id.to_owned(),
             title: passage.title.map(str::to_owned),
             text: passage.text.to_owned(),
             metadata: passage.metadata.clone(),
         };
+        if !fields.is_idle() {
+            fields.add(RowId(row), &record)?;
+        }
         self.passages.insert(row, seal(Kind::Passage, row, &record)?.as_slice()).map_err(failed)?;
         self.embeddings.insert(row, seal_embedding(row, passage.embedding)?.as_slice()).map_err(failed)?;
         self.ids.insert(id, seal(Kind::Id, id, &row)?.as_slice()).map_err(failed)?;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use marcato::Filter;
 
 pub(crate) use eval::{Eval, ModeArg};
 pub(crate) use model::{ActivationArg, BackendArg, EncoderArgs, Kind, Model, PrecisionArg, Score};
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// Say what a collection is and how large
     #[command(after_help = "Example:\n  marcato stats notes.marcato --json")]
     Stats(Stats),
+    /// List the fields that are indexed for filters, or index more
+    #[command(after_help = INDEX_HELP)]
+    Index(IndexFields),
     /// Turn texts into embeddings: JSONL {"text"} in, JSONL {"embedding"} out, in the same order
     #[command(after_help = ENCODE_HELP)]
     Encode(Encode),
@@ -95,7 +99,13 @@ Examples:
 const QUERY_HELP: &str = "Examples:
   marcato query notes.marcato \"how big is London\" -k 5
   marcato query notes.marcato \"how big is London\" --json
+  marcato query notes.marcato \"how big is London\" --filter 'year >= 2011 and lang in [\"en\", \"fr\"]' --explain
   marcato query papers.marcato --json - < queries.jsonl      a query a line: {\"id\", \"text\"}, or bare text";
+
+const INDEX_HELP: &str = "Examples:
+  marcato index notes.marcato                  list them
+  marcato index notes.marcato year lang        index two more
+  marcato index notes.marcato year --drop";
 
 const ENCODE_HELP: &str = "Examples:
   echo '{\"text\": \"hello\"}' | marcato encode
@@ -147,6 +157,12 @@ pub(crate) struct Query {
     /// Compare with every passage even where the approximate index would do
     #[arg(long)]
     pub(crate) exact: bool,
+    /// Only passages for which this holds, such as 'year >= 2011 and not archived'
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<Filter>,
+    /// Say on standard error how the answer was found, and how long each stage took
+    #[arg(long)]
+    pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
 }
@@ -182,6 +198,17 @@ pub(crate) struct List {
 pub(crate) struct Stats {
     /// The collection's directory
     pub(crate) collection: PathBuf,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct IndexFields {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+    /// Fields to index, as filters name them
+    pub(crate) fields: Vec<String>,
+    /// Drop their indexes instead
+    #[arg(long, requires = "fields")]
+    pub(crate) drop: bool,
 }
 
 #[derive(clap::Args, Debug)]

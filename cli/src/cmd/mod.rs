@@ -8,6 +8,7 @@ mod demo;
 mod encode;
 mod eval;
 mod get;
+mod index;
 mod list;
 mod model;
 mod query;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Delete(delete) => delete::run(delete, &mut output),
         Command::List(list) => list::run(list, &mut output),
         Command::Stats(stats) => stats::run(stats, &mut output),
+        Command::Index(index) => index::run(index, &mut output),
         Command::Encode(encode) => encode::run(encode, &mut output),
         Command::Bench(bench) => bench::run(bench, &mut output),
         Command::Eval(eval) => eval::run(eval, &mut output),

@@ -1,11 +1,12 @@
 //! `marcato query`: the passages that answer a question.
 
 use std::io::stdin;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use marcato::{Collection, Hit, Metadata};
+use marcato::{Collection, Explanation, Hit, Metadata, Warning};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::Query;
 use crate::open;
@@ -29,8 +30,9 @@ struct HitLine<'a> {
 
 pub(crate) fn run(args: &Query, output: &mut Output) -> Result<()> {
     let collection = open::for_reading(&args.collection, || Ok(open::with_encoder(&args.encoder)?.preload()))?;
+    let mut warned = Vec::new();
     if args.text != "-" {
-        return answer(&collection, args, None, &args.text, output);
+        return answer(&collection, args, None, &args.text, &mut warned, output);
     }
     for line in Lines::new(stdin().lock()) {
         let (number, line) = line.context("cannot read standard input")?;
@@ -39,7 +41,7 @@ pub(crate) fn run(args: &Query, output: &mut Output) -> Result<()> {
         if !output.json {
             output.line(format!("\n> {text}"))?;
         }
-        answer(&collection, args, Some(&id), &text, output)?;
+        answer(&collection, args, Some(&id), &text, &mut warned, output)?;
         output.flush()?;
     }
     Ok(())
@@ -57,9 +59,21 @@ fn question(line: &[u8]) -> Result<(Option<String>, String)> {
     Ok((None, std::str::from_utf8(line).context("not valid UTF-8")?.to_owned()))
 }
 
-fn answer(collection: &Collection, args: &Query, query: Option<&str>, text: &str, output: &mut Output) -> Result<()> {
-    let hits = collection.query(text).top(args.top).exact(args.exact).run()?;
-    for (place, hit) in hits.iter().enumerate() {
+fn answer(
+    collection: &Collection,
+    args: &Query,
+    query: Option<&str>,
+    text: &str,
+    warned: &mut Vec<Warning>,
+    output: &mut Output,
+) -> Result<()> {
+    let mut asked = collection.query(text).top(args.top).exact(args.exact);
+    if let Some(filter) = &args.filter {
+        asked = asked.filter(filter.clone());
+    }
+    let explanation = asked.explain()?;
+    explain(&explanation, args.explain, output.json, warned)?;
+    for (place, hit) in explanation.hits.iter().enumerate() {
         let Hit { id, score, title, text, metadata, .. } = hit;
         let rank = place + 1;
         if output.json {
@@ -71,4 +85,41 @@ fn answer(collection: &Collection, args: &Query, query: Option<&str>, text: &str
         }
     }
     Ok(())
+}
+
+/// What the hits alone do not show, on standard error, so that standard output holds hits and nothing else. Each warning
+/// once, however many questions there are.
+fn explain(explanation: &Explanation, whole: bool, json: bool, warned: &mut Vec<Warning>) -> Result<()> {
+    match (whole, json) {
+        (true, true) => eprintln!("{}", serde_json::to_string(&explanation_line(explanation))?),
+        (true, false) => eprint!("{explanation}"),
+        (false, _) => {
+            for warning in explanation.warnings.iter().filter(|warning| !warned.contains(warning)) {
+                eprintln!("warning: {warning}");
+            }
+            warned.extend_from_slice(&explanation.warnings);
+        }
+    }
+    Ok(())
+}
+
+fn explanation_line(explanation: &Explanation) -> Value {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let times = explanation.times;
+    json!({
+        "plan": explanation.plan.name(),
+        "passages": explanation.passages,
+        "matches": explanation.matches,
+        "read": explanation.read,
+        "rescored": explanation.rescored,
+        "hits": explanation.hits.len(),
+        "milliseconds": {
+            "encode": milliseconds(times.encode),
+            "filter": milliseconds(times.filter),
+            "candidates": milliseconds(times.candidates),
+            "rescore": milliseconds(times.rescore),
+            "fetch": milliseconds(times.fetch),
+        },
+        "warnings": explanation.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-use marcato::Collection;
+use marcato::{Collection, Filter};
 
 use crate::support::Place;
 
@@ -20,6 +20,8 @@ fn twenty_kills_lose_no_acknowledged_batch() {
         writeln!(lines, "{{\"id\": \"{n}\", \"text\": \"number {n}\", \"n\": {n}}}").unwrap();
     }
     place.write("many.jsonl", lines);
+    // An index of a field is part of each batch too.
+    Collection::options().index_field("n").create(place.path("c")).unwrap().close().unwrap();
     let (mut acknowledged, mut killed_midway) = (0, 0);
     for round in 0..KILLS {
         // Each round adds the same file again: passages that are there are replaced, which is acknowledged too.
@@ -49,6 +51,9 @@ fn twenty_kills_lose_no_acknowledged_batch() {
             assert_eq!(passage.text, format!("number {n}"));
             assert_eq!(passage.metadata["n"], n);
         }
+        let query = collection.query_embedding(collection.embedding("0").unwrap().unwrap()).top(PASSAGES as usize);
+        let found = query.filter(Filter::field("n").lt(held)).explain().unwrap();
+        assert_eq!((found.matches, found.read, found.hits.len() as u64), (Some(held), 0, held), "round {round}");
         acknowledged = held;
     }
     assert_eq!(killed_midway, KILLS, "a kill that comes too late proves nothing");

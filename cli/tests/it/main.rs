@@ -18,6 +18,7 @@
 
 mod eval;
 mod files;
+mod filters;
 mod forms;
 mod hub;
 #[cfg(unix)]

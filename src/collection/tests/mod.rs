@@ -13,10 +13,12 @@ mod concurrency;
 #[cfg(feature = "usearch")]
 mod damage;
 mod encoders;
+mod filters;
 mod ingest;
 mod limits;
 mod model;
 mod opening;
+mod plan;
 #[cfg(feature = "usearch")]
 mod recovery;
 

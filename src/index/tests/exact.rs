@@ -10,6 +10,7 @@ use super::{Source, rows, stored};
 use crate::error::ErrorKind;
 use crate::kernels::{self, similarity_f32};
 use crate::passage::RowId;
+use crate::rows::Rows;
 use crate::similarity::Similarity;
 
 const DIMENSION: usize = 5;
@@ -19,6 +20,7 @@ enum Step {
     Insert(u64, Vec<f16>),
     Remove(u64),
     Search(Vec<f32>, usize),
+    SearchAmong(Vec<f32>, usize, Vec<u64>, bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -30,9 +32,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             Step::Insert(row, values.into_iter().map(f16::from).collect())
         }),
         3 => (0_u64..60).prop_map(Step::Remove),
-        2 => (embedding, 0_usize..80).prop_map(|(values, k)| {
+        2 => (embedding.clone(), 0_usize..80).prop_map(|(values, k)| {
             Step::Search(values.into_iter().map(f32::from).collect(), k)
         }),
+        2 => (embedding, 0_usize..80, prop::collection::vec(0_u64..60, 0..40), any::<bool>()).prop_map(
+            |(values, k, rows, inverted)| {
+                Step::SearchAmong(values.into_iter().map(f32::from).collect(), k, rows, inverted)
+            }
+        ),
     ];
     prop::collection::vec(step, 0..250)
 }
@@ -82,6 +89,15 @@ proptest! {
                         prop_assert!((candidate.score - score).abs() <= 1e-6 * magnitude);
                     }
                 }
+                Step::SearchAmong(query, k, listed, inverted) => {
+                    let mut among = Rows::none();
+                    listed.iter().for_each(|row| among.insert(RowId(*row)));
+                    let among = if inverted { !among } else { among };
+                    let mut matching = model.clone();
+                    matching.retain(|row, _| listed.contains(row) != inverted);
+                    let found = index.search_among(&query, k, &among).unwrap();
+                    prop_assert_eq!(found, brute_force(&matching, &query, k, similarity));
+                }
             }
             prop_assert_eq!(index.len(), model.len());
         }
@@ -107,6 +123,12 @@ fn threads_do_not_change_the_answer() {
         let query = source.draw();
         let found = one.search(&query, k).unwrap();
         assert_eq!(found, three.search(&query, k).unwrap());
+        assert_eq!(found, three.search_among(&query, k, &Rows::all()).unwrap());
+        let mut one_row = Rows::none();
+        one_row.insert(RowId(7));
+        let others = one.search_among(&query, k, &!one_row.clone()).unwrap();
+        assert_eq!(others, three.search_among(&query, k, &!one_row.clone()).unwrap());
+        assert_eq!(rows(&three.search_among(&query, k, &one_row).unwrap()), [RowId(7)]);
         // The negative control: another query has another answer.
         assert_ne!(rows(&found), rows(&three.search(&source.draw(), k).unwrap()));
     }

@@ -11,6 +11,7 @@ use super::super::{ExactIndex, HnswIndex, VectorIndex};
 use super::{Source, recall, rows, stored};
 use crate::error::ErrorKind;
 use crate::passage::RowId;
+use crate::rows::Rows;
 use crate::similarity::Similarity;
 
 const DIMENSION: usize = 64;
@@ -50,6 +51,33 @@ fn it_finds_what_the_exact_view_finds() {
         let others: Vec<_> = (0..5000).map(|_| stored(&source.draw())).collect();
         let found = recall(&both(similarity, &others).0, &exact, &queries[..20], 10);
         assert!(found < 0.1, "{similarity}: {found}");
+    }
+}
+
+#[test]
+fn a_walk_keeps_rows_of_the_set_alone_and_nearly_all_of_the_nearest() {
+    let mut source = source();
+    let embeddings: Vec<_> = (0..5000).map(|_| stored(&source.draw())).collect();
+    let (mut hnsw, mut exact) = both(Similarity::Cosine, &embeddings);
+    hnsw.calibrate(HnswIndex::TARGET_RECALL).unwrap();
+    for row in (0..5000).step_by(9).map(RowId) {
+        hnsw.remove(row).unwrap();
+        exact.remove(row).unwrap();
+    }
+    for one_in in [1, 2, 10, 100, 5000] {
+        let mut among = Rows::none();
+        (0..5000).filter(|row| row % one_in == 0).for_each(|row| among.insert(RowId(row)));
+        for among in [among.clone(), !among] {
+            let (mut found, mut wanted) = (0, 0);
+            for query in (0..50).map(|_| source.draw()) {
+                let ours = rows(&hnsw.search_among(&query, 10, &among).unwrap());
+                let theirs = rows(&exact.search_among(&query, 10, &among).unwrap());
+                assert!(ours.iter().all(|row| among.contains(*row) && exact.contains(*row)), "one in {one_in}");
+                found += theirs.iter().filter(|row| ours.contains(row)).count();
+                wanted += theirs.len();
+            }
+            assert!(found * 100 >= wanted * 97, "one in {one_in}: {found} of {wanted}");
+        }
     }
 }
 

@@ -5,10 +5,13 @@ use proptest::prelude::*;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::super::codec::{
-    Change, Kind, PassageRecord, Settings, State, seal, seal_embedding, unseal, unseal_embedding,
+    Change, Fields, IndexedField, Kind, PassageRecord, Settings, State, seal, seal_embedding, seal_rows, unseal,
+    unseal_embedding, unseal_rows,
 };
 use super::refused;
 use crate::error::{ErrorKind, Result};
+use crate::passage::RowId;
+use crate::rows::Block;
 
 const ROW: u64 = 0x0102;
 
@@ -33,6 +36,17 @@ fn a_settings() -> Settings {
         encoder: "e".into(),
         index: "auto".into(),
     }
+}
+
+fn fields() -> Fields {
+    Fields { nonce: 5, next: 7, indexed: vec![IndexedField { number: 6, names: vec!["year".into()] }] }
+}
+
+/// Of the block 2.
+fn rows() -> Block {
+    let mut rows = Block::default();
+    [0x2_0000, 0x2_0003, 0x2_ffff].into_iter().for_each(|row| rows.insert(RowId(row)));
+    rows
 }
 
 fn numbers() -> [f16; 3] {
@@ -61,6 +75,12 @@ fn sealed() -> Vec<(Kind, Vec<u8>, Reading)> {
         }),
         (Kind::Change, seal(Kind::Change, 9, &change()).unwrap(), |bytes| {
             unseal(Kind::Change, 9, bytes).map(|found: Change| assert_eq!(found, change()))
+        }),
+        (Kind::Fields, seal(Kind::Fields, "fields", &fields()).unwrap(), |bytes| {
+            unseal(Kind::Fields, "fields", bytes).map(|found: Fields| assert_eq!(found, fields()))
+        }),
+        (Kind::FieldRows, seal_rows(b"key", &rows()).unwrap(), |bytes| {
+            unseal_rows(b"key", 2, bytes).map(|found| assert_eq!(found, rows()))
         }),
     ]
 }
@@ -96,6 +116,11 @@ fn the_bytes_of_every_kind_stay() {
         // nonce, added_from, added_to, removed.
         "06010000 30000000 8877665544332211 0300000000000000 0500000000000000 0200000000000000 0100000000000000 \
          0200000000000000 5c68b4268d96edae",
+        // nonce, next, indexed: number and names.
+        "07010000 2c000000 0500000000000000 07000000 0100000000000000 06000000 0100000000000000 0400000000000000 \
+         79656172 5f11a4819fbcb305",
+        // A Roaring bitmap of one array: cookie, containers, key and cardinality - 1, offset, rows.
+        "08010000 16000000 3a300000 01000000 0200 0200 10000000 0000 0300 ffff d44b7b0a96ec3941",
     ];
     let found: Vec<String> = sealed().iter().map(|(_, bytes, _)| hex(bytes)).collect();
     let expected: Vec<String> = expected.iter().map(|text| text.replace(' ', "")).collect();
@@ -112,7 +137,8 @@ fn every_flipped_bit_is_noticed() {
             let error = refused(read(&damaged));
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{kind:?}, bit {bit}");
             assert!(error.to_string().contains(&format!("{kind:?} record")), "{error}");
-            assert!(error.to_string().contains("restore"), "the remedy: {error}");
+            let remedy = if kind == Kind::FieldRows { "make it again" } else { "restore" };
+            assert!(error.to_string().contains(remedy), "the remedy: {error}");
         }
     }
 }

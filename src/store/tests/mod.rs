@@ -11,6 +11,8 @@
 mod batches;
 mod codec;
 mod damage;
+mod entry;
+mod fields;
 mod files;
 
 use std::path::{Path, PathBuf};

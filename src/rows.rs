@@ -1,0 +1,137 @@
+//! A set of rows: what a filter matches, and what the store's field indexes are made of. The only home of `roaring`.
+
+use roaring::{RoaringBitmap, RoaringTreemap};
+
+use crate::passage::RowId;
+
+#[cfg(test)]
+mod tests;
+
+/// Rows that are listed, or all rows but those.
+///
+/// With the second form `not` costs nothing, and needs no list of what there is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Rows {
+    listed: RoaringTreemap,
+    /// Whether the listed rows are those that do *not* belong.
+    inverted: bool,
+}
+
+impl Rows {
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn all() -> Self {
+        !Self::none()
+    }
+
+    pub(crate) fn contains(&self, row: RowId) -> bool {
+        self.listed.contains(row.0) != self.inverted
+    }
+
+    pub(crate) fn insert(&mut self, row: RowId) {
+        if self.inverted {
+            self.listed.remove(row.0)
+        } else {
+            self.listed.insert(row.0)
+        };
+    }
+
+    /// How many rows there are of `total`, of which the listed ones are some.
+    pub(crate) fn count(&self, total: u64) -> u64 {
+        if self.inverted { total.saturating_sub(self.listed.len()) } else { self.listed.len() }
+    }
+
+    /// Whether it is known to be empty without knowing what rows there are.
+    pub(crate) fn is_none(&self) -> bool {
+        !self.inverted && self.listed.is_empty()
+    }
+
+    /// The rows in ascending order; `None` if only those are listed that do not belong.
+    pub(crate) fn listed(&self) -> Option<impl Iterator<Item = RowId>> {
+        (!self.inverted).then(|| self.listed.iter().map(RowId))
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        let (listed, inverted) = match (self.inverted, other.inverted) {
+            (false, false) => (self.listed & other.listed, false),
+            (false, true) => (self.listed - other.listed, false),
+            (true, false) => (other.listed - self.listed, false),
+            (true, true) => (self.listed | other.listed, true),
+        };
+        Self { listed, inverted }
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        !(!self).and(!other)
+    }
+
+    /// Adds the rows of the block numbered `number`.
+    pub(crate) fn add_block(&mut self, number: u64, block: Block) {
+        let high = u32::try_from(number >> BLOCK_BITS).unwrap_or(u32::MAX);
+        let block = RoaringTreemap::from_bitmaps([(high, block.0)]);
+        if self.inverted { self.listed -= block } else { self.listed |= block }
+    }
+}
+
+impl std::ops::Not for Rows {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        Self { inverted: !self.inverted, ..self }
+    }
+}
+
+const BLOCK_BITS: u32 = 16;
+
+/// Rows that have all but their low 16 bits in common: the piece in which rows are stored. A batch changes few of them,
+/// however many rows have a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Block(RoaringBitmap);
+
+impl Block {
+    /// The number of the block that `row` is in.
+    pub(crate) fn number(row: RowId) -> u64 {
+        row.0 >> BLOCK_BITS
+    }
+
+    pub(crate) fn insert(&mut self, row: RowId) {
+        self.0.insert(low(row));
+    }
+
+    pub(crate) fn remove(&mut self, row: RowId) {
+        self.0.remove(low(row));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn union(&mut self, other: &Self) {
+        self.0 |= &other.0;
+    }
+
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.0 -= &other.0;
+    }
+
+    /// Roaring's portable serialization of the rows' low 32 bits.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.0.serialized_size());
+        // Writing to memory does not fail.
+        let _ = self.0.serialize_into(&mut bytes);
+        bytes
+    }
+
+    /// The block numbered `number` that [`to_bytes`](Self::to_bytes) wrote, if it is one.
+    pub(crate) fn from_bytes(number: u64, mut bytes: &[u8]) -> Option<Self> {
+        let rows = RoaringBitmap::deserialize_from(&mut bytes).ok()?;
+        let belongs = |row: Option<u32>| row.is_some_and(|row| row >> BLOCK_BITS == (number & 0xffff) as u32);
+        (bytes.is_empty() && belongs(rows.min()) && belongs(rows.max())).then_some(Self(rows))
+    }
+}
+
+fn low(row: RowId) -> u32 {
+    (row.0 & u64::from(u32::MAX)) as u32
+}
