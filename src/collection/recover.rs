@@ -14,7 +14,9 @@ use crate::index::VectorIndex;
 use crate::index::{HnswIndex, snapshot};
 use crate::progress::OnProgress;
 use crate::similarity::Similarity;
-use crate::store::{Reader, Store};
+#[cfg(feature = "usearch")]
+use crate::store::Reader;
+use crate::store::Store;
 
 /// What happened when a collection was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

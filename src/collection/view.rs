@@ -87,6 +87,7 @@ impl View {
 
     /// Fits the search of an approximate view to its data. False if an exact view would serve better: always if the
     /// graph cannot keep its promise, and under [`Index::Auto`] also if a scan is faster.
+    #[cfg_attr(not(feature = "usearch"), expect(unused_variables, reason = "an exact view has nothing to fit"))]
     pub(super) fn tune(&mut self, index: Index) -> Result<bool> {
         match self {
             Self::Exact(_) => Ok(true),

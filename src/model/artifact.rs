@@ -113,6 +113,7 @@ impl Artifact {
 }
 
 /// The fingerprint that the artifact in `bytes` says it has, without reading the rest of it.
+#[cfg(any(feature = "builtin", test))]
 pub(crate) fn artifact_fingerprint(bytes: &'static [u8]) -> Result<String> {
     Ok(parse_metadata("built-in", &Blob::from_static(bytes))?.fingerprint)
 }

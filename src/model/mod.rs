@@ -24,7 +24,9 @@ pub(crate) mod tests;
 
 use std::path::Path;
 
-pub(crate) use artifact::{artifact_fingerprint, write_artifact};
+#[cfg(any(feature = "builtin", test))]
+pub(crate) use artifact::artifact_fingerprint;
+pub(crate) use artifact::write_artifact;
 pub(crate) use blob::Blob;
 pub(crate) use config::{Activation, EncoderConfig};
 pub(crate) use head::{CLASSIFIER, DENSE, Head};
