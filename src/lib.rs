@@ -12,6 +12,7 @@
 //!
 //! - `builtin` (default): the built-in model, 23 MB in the binary.
 //! - `rates`: the kernels' own speed, for `benches/kernels.rs`; no part of the stable interface.
+//! - `cuda`, `metal`: the candle backend on a GPU ([`BackendKind::Cuda`], [`BackendKind::Metal`]).
 //! - `usearch` (default): the approximate index for large collections; needs a C++ compiler.
 
 #![cfg_attr(

@@ -118,6 +118,8 @@ fn backend(backend: BackendArg) -> BackendKind {
     match backend {
         BackendArg::Cpu => BackendKind::Cpu,
         BackendArg::Candle => BackendKind::Candle,
+        BackendArg::Cuda => BackendKind::Cuda,
+        BackendArg::Metal => BackendKind::Metal,
     }
 }
 

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::{Embedding, LayerNorm, Linear, Module, VarBuilder, embedding, layer_norm, linear};
 use candle_transformers::models::bert::{BertEncoder, Config, HiddenAct, PositionEmbeddingType};
 
-use super::{Backend, Batch, Wanted};
+use super::{Backend, BackendKind, Batch, Wanted};
 use crate::error::{Error, Result};
 use crate::model::{Activation, EncoderConfig, Weights};
 
@@ -36,8 +36,8 @@ pub(crate) struct CandleBackend {
 }
 
 impl CandleBackend {
-    pub(crate) fn new(config: &EncoderConfig, weights: &Weights) -> Result<Self> {
-        let device = Device::Cpu;
+    pub(crate) fn new(kind: BackendKind, config: &EncoderConfig, weights: &Weights) -> Result<Self> {
+        let device = device(kind)?;
         let mut tensors = HashMap::new();
         for (name, tensor) in weights.iter() {
             let data = Tensor::from_vec(tensor.to_f32(), tensor.shape.as_slice(), &device).map_err(failed)?;
@@ -129,6 +129,21 @@ impl CandleBackend {
         let mask = Tensor::zeros((1, 1, 1, 1), DType::F32, &self.device)?;
         self.encoder.forward(&states, &mask)?.flatten_all()?.to_vec1::<f32>()
     }
+}
+
+/// The first device of its kind. A build without the feature for it is told apart by candle itself.
+fn device(kind: BackendKind) -> Result<Device> {
+    let (device, name, feature) = match kind {
+        BackendKind::Cpu | BackendKind::Candle => return Ok(Device::Cpu),
+        BackendKind::Cuda => (Device::new_cuda(0), "NVIDIA", "cuda"),
+        BackendKind::Metal => (Device::new_metal(0), "Apple", "metal"),
+    };
+    device.map_err(|source| {
+        Error::misuse(format!(
+            "no {name} GPU can be used; take the cpu backend, or build with --features {feature} on a machine that has one"
+        ))
+        .with_source(source)
+    })
 }
 
 fn failed(source: candle_core::Error) -> Error {

@@ -24,6 +24,10 @@ pub enum BackendKind {
     Cpu,
     /// `candle-transformers`, always in f32: the reference.
     Candle,
+    /// The same on the first NVIDIA GPU, in a build with the feature `cuda`.
+    Cuda,
+    /// The same on an Apple GPU, in a build with the feature `metal`.
+    Metal,
 }
 
 /// How an engine is made; the defaults are those of every model's options.
@@ -85,7 +89,7 @@ impl EngineOptions {
             .map_err(|source| Error::new(ErrorKind::Io, "cannot start the encoder's threads").with_source(source))?;
         let (config, weights) = (&model.config, &model.weights);
         let set = match self.instructions {
-            Some(_) if self.backend == BackendKind::Candle => {
+            Some(_) if self.backend != BackendKind::Cpu => {
                 return Err(Error::misuse(
                     "candle chooses its instructions itself; take the cpu backend to force a level",
                 ));
@@ -96,7 +100,7 @@ impl EngineOptions {
         let backend = || -> Result<Box<dyn Backend>> {
             Ok(match self.backend {
                 BackendKind::Cpu => Box::new(CpuBackend::with_instruction_set(set, config, weights)?),
-                BackendKind::Candle => Box::new(CandleBackend::new(config, weights)?),
+                device => Box::new(CandleBackend::new(device, config, weights)?),
             })
         };
         let (backend, other) = threads.install(|| rayon::join(backend, other));

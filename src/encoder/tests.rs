@@ -11,7 +11,8 @@
 use proptest::prelude::*;
 
 use super::pooling::normalize;
-use super::{Backend, Batch, CandleBackend, CpuBackend, Wanted, distinct, plan, pool};
+use super::{Backend, BackendKind, Batch, CandleBackend, CpuBackend, Wanted, distinct, plan, pool};
+use crate::error::ErrorKind;
 use crate::model::tests::fixture::{GOLDEN, golden_path};
 use crate::model::{Model, Pooling, PoolingMode};
 use crate::text::Tokens;
@@ -173,7 +174,7 @@ fn pooling_of_nothing() {
 
 fn backends(model: &Model) -> Vec<(&'static str, Box<dyn Backend>)> {
     vec![
-        ("candle", Box::new(CandleBackend::new(&model.config, &model.weights).unwrap())),
+        ("candle", Box::new(CandleBackend::new(BackendKind::Candle, &model.config, &model.weights).unwrap())),
         ("cpu", Box::new(CpuBackend::new(&model.config, &model.weights).unwrap())),
     ]
 }
@@ -300,4 +301,16 @@ fn short_texts_under_s8_weights_are_exact() {
     };
     assert!(apart(2) < 2e-5 && apart(4) < 2e-5, "{} {}", apart(2), apart(4));
     assert!(apart(5) > 1e-4, "a longer one is not: {}", apart(5));
+}
+
+/// Without the feature, or without such a GPU, the error says what to do.
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn gpus_that_are_not_there() {
+    let model = Model::open(&golden_path("mean")).unwrap();
+    for (kind, feature) in [(BackendKind::Cuda, "cuda"), (BackendKind::Metal, "metal")] {
+        let error = CandleBackend::new(kind, &model.config, &model.weights).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert!(error.to_string().contains(&format!("--features {feature}")), "{error}");
+    }
 }

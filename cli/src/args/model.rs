@@ -184,4 +184,8 @@ pub(crate) enum BackendArg {
     Cpu,
     /// candle-transformers, always in f32: the reference
     Candle,
+    /// The same on an NVIDIA GPU (a build with --features cuda)
+    Cuda,
+    /// The same on an Apple GPU (a build with --features metal)
+    Metal,
 }
