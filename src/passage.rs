@@ -171,6 +171,20 @@ impl Passage {
         Ok(bytes + metadata + id + embedding)
     }
 
+    /// Takes the metadata apart without recursion: a value that nests thousands deep would exhaust the stack as it is dropped.
+    pub(crate) fn dismantle(&mut self) {
+        use serde_json::Value::{Array, Object};
+        let mut values: Vec<serde_json::Value> =
+            std::mem::take(&mut self.metadata).into_iter().map(|(_, v)| v).collect();
+        while let Some(value) = values.pop() {
+            match value {
+                Array(items) => values.extend(items),
+                Object(fields) => values.extend(fields.into_iter().map(|(_, value)| value)),
+                _ => {}
+            }
+        }
+    }
+
     /// The metadata as the store keeps it.
     pub(crate) fn metadata_json(&self) -> Result<String> {
         serde_json::to_string(&self.metadata)

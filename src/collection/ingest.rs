@@ -127,8 +127,14 @@ fn collect<P: Into<Passage>, E: From<Error>>(
 ) -> StdResult<(), E> {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for passage in passages {
-        let passage = passage?.into();
-        bytes += passage.check(batch.len())?;
+        let mut passage: Passage = passage?.into();
+        match passage.check(batch.len()) {
+            Ok(size) => bytes += size,
+            Err(error) => {
+                passage.dismantle();
+                return Err(error.into());
+            }
+        }
         batch.push(passage);
         if batch.len() >= size || bytes >= BATCH_BYTES {
             if hand_over.send(std::mem::take(&mut batch)).is_err() {

@@ -116,9 +116,11 @@ impl Collection {
         replace: bool,
         on_progress: OnProgress<'_>,
     ) -> Result<Written> {
-        let passages: Vec<Passage> = passages.into_iter().map(Into::into).collect();
-        for (place, passage) in passages.iter().enumerate() {
-            passage.check(place)?;
+        let mut passages: Vec<Passage> = passages.into_iter().map(Into::into).collect();
+        let check = |(place, passage): (usize, &Passage)| passage.check(place);
+        if let Err(error) = passages.iter().enumerate().try_for_each(|at| check(at).map(drop)) {
+            passages.iter_mut().for_each(Passage::dismantle);
+            return Err(error);
         }
         self.0.commit(self.0.prepare(passages, replace, on_progress)?)
     }
