@@ -1,6 +1,8 @@
 //! Words to token ids, exactly as the reference does it.
 
+mod template;
 mod tokenizer;
+mod word_piece;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 )]
 
 mod pair;
+mod word_piece;
 
 use std::time::Instant;
 

@@ -5,14 +5,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::BPE;
-use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::models::wordpiece::WordPiece as Reference;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::{
     DecoderWrapper, Encoding, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl, TruncationParams,
     truncate_encodings,
 };
 
+use super::template::Template;
+use super::word_piece::{WordPiece, WordPieceParts};
 use crate::error::{Error, Result};
 
 /// Bytes of text looked at first, per token that the model takes: four times what English needs.
@@ -23,7 +26,7 @@ const BYTES_PER_TOKEN: usize = 24;
 const MAX_BYTES: usize = 1 << 20;
 
 /// A text as the encoder takes it, special tokens included.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tokens {
     pub(crate) ids: Vec<u32>,
     pub(crate) type_ids: Vec<u32>,
@@ -32,15 +35,40 @@ pub(crate) struct Tokens {
 /// A tokenizer with its model's limits; holds no state between texts.
 pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// A faster way to the same tokens, for most texts.
+    fast: Option<Fast>,
     max_tokens: usize,
     drops_white_space: bool,
+}
+
+/// What does for a WordPiece tokenizer and a text in ASCII.
+struct Fast {
+    pieces: WordPiece,
+    template: Template,
+}
+
+impl Fast {
+    /// The template is what the crate makes of `sequences` texts whose tokens are told from all others.
+    fn new(inner: &tokenizers::Tokenizer, pieces: Option<WordPiece>, sequences: usize) -> Result<Option<Self>> {
+        let Some(pieces) = pieces else { return Ok(None) };
+        let template = Template::probe(sequences, |texts| {
+            let encoding = |ids: &Vec<u32>| {
+                let token = |id: &u32| tokenizers::Token::new(*id, String::new(), (0, 0));
+                Encoding::from_tokens(ids.iter().map(token).collect(), 0)
+            };
+            let mut encodings = texts.iter().map(encoding);
+            post_process(inner, encodings.next().unwrap_or_default(), encodings.next())
+        })?;
+        Ok(template.map(|template| Self { pieces, template }))
+    }
 }
 
 impl Tokenizer {
     /// `json` is the content of `tokenizer.json`; `vocabulary` the rows of the word table that its ids index.
     pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
-        let mut inner = load(json, lowercase, vocabulary)?;
+        let (mut inner, pieces) = load(json, lowercase, vocabulary)?;
         let special_tokens = special_tokens(&run(&inner, "")?, vocabulary)?;
+        let fast = Fast::new(&inner, pieces, 1)?;
         if special_tokens >= max_tokens {
             return Err(Error::model(format!(
                 "tokenizer.json adds {special_tokens} special tokens, which leaves no room in a maximum of {max_tokens}"
@@ -51,7 +79,7 @@ impl Tokenizer {
             .with_truncation(Some(truncation))
             .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
         let drops_white_space = drops_white_space(&inner)?;
-        Ok(Self { inner, max_tokens, drops_white_space })
+        Ok(Self { inner, fast, max_tokens, drops_white_space })
     }
 
     /// How many tokens a prompt puts before the first one of a text, as the reference counts: those of the prompt alone,
@@ -65,6 +93,21 @@ impl Tokenizer {
 
     /// The tokens of `text`, cut to the model's maximum as the reference cuts (from the right, special tokens kept).
     pub(crate) fn encode(&self, text: &str) -> Result<Tokens> {
+        match self.encode_fast(text) {
+            Some(tokens) => Ok(tokens),
+            None => self.encode_by_reference(text),
+        }
+    }
+
+    /// `None` if the text is not of the kind that the fast way is for.
+    pub(super) fn encode_fast(&self, text: &str) -> Option<Tokens> {
+        let Fast { pieces, template } = self.fast.as_ref().filter(|_| is_short(text, self.max_tokens))?;
+        let ids = pieces.encode(text)?;
+        let room = self.max_tokens.saturating_sub(template.special_tokens());
+        Some(template.fill([ids.get(..room).unwrap_or(&ids)]))
+    }
+
+    fn encode_by_reference(&self, text: &str) -> Result<Tokens> {
         let text = trimmed(text, self.drops_white_space);
         let mut end = self.max_tokens.saturating_mul(BYTES_PER_TOKEN);
         loop {
@@ -86,6 +129,8 @@ impl Tokenizer {
 /// ones is the longer. Other versions of it, and so the reference, do.
 pub(crate) struct PairTokenizer {
     inner: tokenizers::Tokenizer,
+    /// As in [`Tokenizer`].
+    fast: Option<Fast>,
     max_tokens: usize,
     special_tokens: usize,
     drops_white_space: bool,
@@ -94,15 +139,16 @@ pub(crate) struct PairTokenizer {
 impl PairTokenizer {
     /// As [`Tokenizer::new`].
     pub(crate) fn new(json: &[u8], max_tokens: usize, lowercase: bool, vocabulary: usize) -> Result<Self> {
-        let inner = load(json, lowercase, vocabulary)?;
+        let (inner, pieces) = load(json, lowercase, vocabulary)?;
         let special_tokens = special_tokens(&join(&inner, tokenize(&inner, "")?, tokenize(&inner, "")?)?, vocabulary)?;
         if special_tokens >= max_tokens {
             return Err(Error::model(format!(
                 "tokenizer.json adds {special_tokens} special tokens to a pair, which leaves no room in a maximum of {max_tokens}"
             )));
         }
+        let fast = Fast::new(&inner, pieces, 2)?;
         let drops_white_space = drops_white_space(&inner)?;
-        Ok(Self { inner, max_tokens, special_tokens, drops_white_space })
+        Ok(Self { inner, fast, max_tokens, special_tokens, drops_white_space })
     }
 
     /// Special tokens that a pair has, whatever its texts.
@@ -123,6 +169,23 @@ impl PairTokenizer {
     /// The tokens of a pair, cut to the maximum as the reference cuts (`longest_first`: from the right of the longer
     /// text until both are equally long, special tokens kept).
     pub(crate) fn encode(&self, first: &str, second: &str) -> Result<Tokens> {
+        match self.encode_fast(first, second) {
+            Some(tokens) => Ok(tokens),
+            None => self.encode_by_reference(first, second),
+        }
+    }
+
+    /// `None` if the texts are not of the kind that the fast way is for.
+    pub(super) fn encode_fast(&self, first: &str, second: &str) -> Option<Tokens> {
+        let short = |text| is_short(text, self.max_tokens);
+        let Fast { pieces, template } = self.fast.as_ref().filter(|_| short(first) && short(second))?;
+        let (first, second) = (pieces.encode(first)?, pieces.encode(second)?);
+        let room = self.max_tokens.saturating_sub(template.special_tokens());
+        let (a, b) = kept_of_pair(first.len(), second.len(), room);
+        Some(template.fill([first.get(..a).unwrap_or(&first), second.get(..b).unwrap_or(&second)]))
+    }
+
+    fn encode_by_reference(&self, first: &str, second: &str) -> Result<Tokens> {
         let room = self.max_tokens.saturating_sub(self.special_tokens);
         let start = self.max_tokens.saturating_mul(BYTES_PER_TOKEN);
         let begin = |text| Side::begin(&self.inner, trimmed(text, self.drops_white_space), start);
@@ -187,18 +250,25 @@ type Known<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostPro
 /// The tokenizer in `json`, which the crate reads three times over if it has to find out the kind of model. So it is
 /// asked for the usual kinds first: whatever is not exactly of one of them, it judges by itself.
 fn parse(json: &[u8]) -> tokenizers::Result<tokenizers::Tokenizer> {
-    let word_piece = Known::<WordPiece>::from_bytes(json).map(Into::into);
+    let word_piece = Known::<Reference>::from_bytes(json).map(Into::into);
     let known = word_piece.or_else(|_| Known::<BPE>::from_bytes(json).map(Into::into));
     known.or_else(|_| tokenizers::Tokenizer::from_bytes(json))
 }
 
-/// The tokenizer in `json` with nothing of its limits, and all its ids within the word table.
-fn load(json: &[u8], lowercase: bool, vocabulary: usize) -> Result<tokenizers::Tokenizer> {
+/// The tokenizer in `json` with nothing of its limits, and all its ids within the word table; and its pieces, if that is
+/// all that there is to it.
+fn load(json: &[u8], lowercase: bool, vocabulary: usize) -> Result<(tokenizers::Tokenizer, Option<WordPiece>)> {
     let mut inner = guarded("tokenizer.json makes the tokenizer crate panic", || parse(json))?
         .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
     // What the file bakes in is that of its training run: all-MiniLM-L6-v2 has 128 where the model has 256.
     inner.with_padding(None);
     inner.with_truncation(None).map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
+    let lowercases = match (inner.get_normalizer(), inner.get_pre_tokenizer()) {
+        (Some(NormalizerWrapper::BertNormalizer(bert)), Some(PreTokenizerWrapper::BertPreTokenizer(_))) => {
+            Some(bert.lowercase || lowercase)
+        }
+        _ => None,
+    };
     if lowercase {
         // In the tokenizer, as the reference does it, and not before: "[CLS]" in a text stays a special token.
         let steps = [Some(NormalizerWrapper::from(Lowercase)), inner.get_normalizer().cloned()];
@@ -207,15 +277,47 @@ fn load(json: &[u8], lowercase: bool, vocabulary: usize) -> Result<tokenizers::T
             .with_normalizer(Some(normalizer))
             .map_err(|source| Error::model("tokenizer.json is malformed").with_source(source))?;
     }
-    let largest = inner.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
-    if let Some((token, id)) = largest
+    let tokens = inner.get_vocab(true);
+    if let Some((token, &id)) = tokens.iter().max_by_key(|(_, id)| **id)
         && beyond(id, vocabulary)
     {
         return Err(Error::model(format!(
             "tokenizer.json gives token \"{token}\" the id {id}, but the model has {vocabulary} word embeddings"
         )));
     }
-    Ok(inner)
+    let pieces = match (inner.get_model(), lowercases) {
+        (ModelWrapper::WordPiece(model), Some(lowercase)) => WordPiece::new(WordPieceParts {
+            vocabulary: tokens,
+            added_tokens: inner.get_added_tokens_decoder().into_values().map(|token| token.content).collect(),
+            unknown_token: &model.unk_token,
+            continuing_prefix: &model.continuing_subword_prefix,
+            longest_word: model.max_input_chars_per_word,
+            lowercase,
+        }),
+        _ => None,
+    };
+    Ok((inner, pieces))
+}
+
+/// Whether nothing of `text` can be beyond what is looked at, so that its tokens may be counted.
+fn is_short(text: &str, max_tokens: usize) -> bool {
+    text.len() <= max_tokens.saturating_mul(BYTES_PER_TOKEN).min(MAX_BYTES)
+}
+
+/// How many tokens are kept of two texts with so many, if there is `room` for so many in all: the longer is cut until
+/// both are equally long, and then both.
+fn kept_of_pair(first: usize, second: usize, room: usize) -> (usize, usize) {
+    if first.saturating_add(second) <= room {
+        return (first, second);
+    }
+    let (half, other_half) = (room / 2, room - room / 2);
+    if first <= second {
+        if first > half { (half, other_half) } else { (first, room - first) }
+    } else if second > half {
+        (other_half, half)
+    } else {
+        (room - second, second)
+    }
 }
 
 /// How many special tokens there are in `tokens`, which are those of no text; at least one.
@@ -261,7 +363,12 @@ fn tokenize(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Encoding> {
 
 /// Two texts without special tokens to a pair with them.
 fn join(tokenizer: &tokenizers::Tokenizer, first: Encoding, second: Encoding) -> Result<Tokens> {
-    guarded("the tokenizer crate panics on this pair", || tokenizer.post_process(first, Some(second), true))?
+    post_process(tokenizer, first, Some(second))
+}
+
+/// A text, or two, to a sequence with special tokens.
+fn post_process(tokenizer: &tokenizers::Tokenizer, first: Encoding, second: Option<Encoding>) -> Result<Tokens> {
+    guarded("the tokenizer crate panics on this pair", || tokenizer.post_process(first, second, true))?
         .map(Tokens::from)
         .map_err(|source| Error::model("the tokenizer refuses this pair").with_source(source))
 }

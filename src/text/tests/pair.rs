@@ -20,7 +20,7 @@ fn tokenizer(json: &[u8], max_tokens: usize) -> PairTokenizer {
 }
 
 /// The crate itself on both whole texts, with nothing of ours around it.
-fn reference(json: &[u8], max_tokens: usize, lowercase: bool) -> impl Fn(&str, &str) -> Tokens {
+pub(super) fn reference(json: &[u8], max_tokens: usize, lowercase: bool) -> impl Fn(&str, &str) -> Tokens {
     let mut inner = tokenizers::Tokenizer::from_bytes(json).unwrap();
     inner.with_padding(None);
     inner.with_truncation(None).unwrap();
