@@ -14,6 +14,8 @@ mod concurrency;
 mod damage;
 mod encoders;
 mod filters;
+#[cfg(feature = "usearch")]
+mod format;
 mod ingest;
 mod limits;
 mod model;

@@ -277,8 +277,13 @@ fn run(steps: &[Step], index: Index, similarity: Similarity) {
     ask(&collection, &model, [1, 2, -1, 1], 1000, false);
 }
 
+/// Histories of each kind of index: `MARCATO_SEQUENCES` if it is set.
+fn sequences() -> u32 {
+    std::env::var("MARCATO_SEQUENCES").map_or(1000, |count| count.parse().expect("MARCATO_SEQUENCES is a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(75) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(sequences()) })]
 
     #[test]
     fn an_exact_collection_is_what_its_history_says(
