@@ -11,11 +11,12 @@
 //! Features add; they never change what the same call gives.
 //!
 //! - `builtin` (default): the built-in model, 23 MB in the binary.
+//! - `lexical` (default): search by words, and by words and meaning together.
 //! - `usearch` (default): the approximate index for large collections; needs a C++ compiler.
 
 #![cfg_attr(
-    not(feature = "usearch"),
-    allow(dead_code, reason = "parts of a view that only the approximate index uses")
+    not(all(feature = "lexical", feature = "usearch")),
+    allow(dead_code, reason = "parts of views that only the approximate index or the lexical one uses")
 )]
 
 mod bi_encoder;
@@ -27,21 +28,30 @@ mod error;
 pub mod eval;
 mod index;
 mod kernels;
+mod language;
+#[cfg(feature = "lexical")]
+mod lexical;
 mod model;
 mod passage;
 mod progress;
 mod similarity;
+#[cfg(any(feature = "lexical", feature = "usearch"))]
+mod snapshot;
 mod store;
 mod text;
 
 pub use bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
-pub use collection::{Collection, CollectionOptions, CollectionStats, Hit, Index, OpenReport, Query, Written};
+pub use collection::{
+    Collection, CollectionOptions, CollectionStats, DEFAULT_RERANK_TOP, Fusion, Highlight, Hit, Index, Mode,
+    OpenReport, Query, Ranking, Reranker, Scores, Written,
+};
 pub use cross_encoder::{
     CrossEncoder, CrossEncoderInfo, CrossEncoderOptions, QuantizedCrossEncoder, Ranked, ScoreActivation,
 };
 pub use embedding::Embedding;
 pub use encoder::BackendKind;
 pub use error::{Error, ErrorKind, Result};
+pub use language::Language;
 pub use model::{Drift, ModelKind, Precision, ScoreDrift};
 pub use passage::{MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_TEXT_BYTES, Metadata, Passage, PassageId};
 pub use progress::{Progress, Stage};

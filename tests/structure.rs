@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Files at the root of `src/` that every folder may use.
-const FREE: [&str; 5] = ["embedding", "error", "passage", "progress", "similarity"];
+const FREE: [&str; 7] = ["embedding", "error", "language", "passage", "progress", "similarity", "snapshot"];
 
 /// What each folder of `src/` may use besides. Nothing may use `collection`, and what may not be used at all is not in
 /// any list: the store, the index and the lexical index know nothing of each other.

@@ -4,10 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use marcato::{
-    BackendKind, BiEncoder, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, Precision, ScoreActivation,
+    BackendKind, BiEncoder, Collection, CollectionOptions, CrossEncoder, ErrorKind, Fusion, Index, Mode, Precision,
+    ScoreActivation,
 };
 
-use crate::args::{ActivationArg, BackendArg, EncoderArgs, IndexArg, PrecisionArg, Score};
+use crate::args::{
+    ActivationArg, BackendArg, EncoderArgs, FusionArg, IndexArg, LanguageArg, ModeArg, PrecisionArg, Score,
+};
 use crate::progress;
 
 /// What `--model` may say for the model inside the program.
@@ -49,6 +52,15 @@ pub(crate) fn cross_encoder(args: &Score) -> Result<CrossEncoder> {
         ActivationArg::Model => options,
     };
     options.open(&args.model).with_context(|| format!("cannot use the model \"{}\"", args.model))
+}
+
+/// A cross-encoder by its name, run as the encoder is.
+pub(crate) fn reranker(name: &str, args: &EncoderArgs) -> Result<CrossEncoder> {
+    let mut options = CrossEncoder::options().backend(backend(args.backend));
+    if let Some(threads) = args.threads {
+        options = options.threads(threads);
+    }
+    options.open(name).with_context(|| format!("cannot use the model \"{name}\""))
 }
 
 /// Options for a collection whose texts will be encoded. The default model is loaded no sooner than needed.
@@ -103,5 +115,28 @@ pub(crate) fn index(index: IndexArg) -> Index {
         IndexArg::Auto => Index::Auto,
         IndexArg::Exact => Index::Exact,
         IndexArg::Hnsw => Index::Hnsw,
+    }
+}
+
+/// How a new collection's words are searched.
+pub(crate) fn words(options: CollectionOptions, language: LanguageArg) -> CollectionOptions {
+    match language.0 {
+        Some(language) => options.language(language),
+        None => options.without_words(),
+    }
+}
+
+pub(crate) fn mode(mode: ModeArg) -> Mode {
+    match mode {
+        ModeArg::Dense => Mode::Dense,
+        ModeArg::Lexical => Mode::Lexical,
+        ModeArg::Hybrid => Mode::Hybrid,
+    }
+}
+
+pub(crate) fn fusion(fusion: FusionArg) -> Fusion {
+    match fusion {
+        FusionArg::Weighted => Fusion::default(),
+        FusionArg::Rrf => Fusion::ReciprocalRank { k: 60.0 },
     }
 }

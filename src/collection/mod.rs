@@ -1,13 +1,21 @@
 //! "I have texts; find the relevant ones": the handle, and the only place where store, views and encoder meet.
 
+mod candidates;
 mod choice;
+mod diversify;
+mod fuse;
+mod highlight;
 mod hit;
+#[cfg(feature = "lexical")]
+mod lexical_view;
 mod lifecycle;
 mod live;
 mod options;
 mod query;
+mod ranking;
 mod read;
 mod recover;
+mod rerank;
 mod view;
 mod write;
 
@@ -20,17 +28,23 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-pub use hit::Hit;
+pub use fuse::{Fusion, Mode};
+pub use highlight::Highlight;
+pub use hit::{Hit, Scores};
 pub use options::{CollectionOptions, Index};
 pub use query::Query;
+pub use ranking::Ranking;
 pub use read::CollectionStats;
 pub use recover::OpenReport;
+pub use rerank::{DEFAULT_RERANK_TOP, Reranker};
 pub use write::Written;
 
 use crate::error::Result;
 use crate::similarity::Similarity;
 use crate::store::Store;
 use choice::EncoderChoice;
+#[cfg(feature = "lexical")]
+use lexical_view::LexicalView;
 use live::Live;
 use recover::Tail;
 
@@ -74,6 +88,8 @@ struct Inner {
     /// `None` in memory.
     directory: Option<PathBuf>,
     report: OpenReport,
+    #[cfg(feature = "lexical")]
+    lexical: LexicalView,
 }
 
 impl Collection {

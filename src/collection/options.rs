@@ -10,6 +10,7 @@ use super::choice::EncoderChoice;
 use super::{Collection, lifecycle};
 use crate::bi_encoder::Encoder;
 use crate::error::{Error, Result};
+use crate::language::Language;
 use crate::progress::Progress;
 use crate::similarity::Similarity;
 
@@ -66,13 +67,25 @@ impl FromStr for Index {
 /// assert_eq!(points.len(), 1);
 /// # Ok::<(), marcato::Error>(())
 /// ```
-#[derive(Default)]
 #[must_use]
 pub struct CollectionOptions {
     pub(super) encoder: EncoderChoice,
     pub(super) embeddings: Option<(usize, Similarity)>,
     pub(super) index: Index,
+    pub(super) language: Option<Language>,
     pub(super) on_progress: Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>,
+}
+
+impl Default for CollectionOptions {
+    fn default() -> Self {
+        Self {
+            encoder: EncoderChoice::default(),
+            embeddings: None,
+            index: Index::default(),
+            language: Some(Language::default()),
+            on_progress: None,
+        }
+    }
 }
 
 impl CollectionOptions {
@@ -104,6 +117,18 @@ impl CollectionOptions {
     /// How a new collection searches; an existing one keeps what it was made with.
     pub fn index(mut self, index: Index) -> Self {
         self.index = index;
+        self
+    }
+
+    /// The language of a new collection's words, English by default; an existing one keeps what it was made with.
+    pub fn language(mut self, language: Language) -> Self {
+        self.language = Some(language);
+        self
+    }
+
+    /// A new collection is searched by meaning only: no index of its words is kept.
+    pub fn without_words(mut self) -> Self {
+        self.language = None;
         self
     }
 

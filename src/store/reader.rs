@@ -5,8 +5,10 @@ use std::ops::Bound;
 use half::f16;
 use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
-use super::codec::{Change, Kind, PassageRecord, Settings, State, unseal, unseal_embedding, unseal_embedding_into};
-use super::schema::{CHANGES, EMBEDDINGS, IDS, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
+use super::codec::{
+    Change, Kind, LexicalSettings, PassageRecord, Settings, State, unseal, unseal_embedding, unseal_embedding_into,
+};
+use super::schema::{CHANGES, EMBEDDINGS, IDS, LEXICAL_KEY, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
 use super::{failed, guarded};
 use crate::error::{Error, Result};
 use crate::passage::{Metadata, Passage, RowId};
@@ -23,6 +25,7 @@ pub(crate) struct Reader {
 
 /// A passage that came out of the store, which always has an id.
 pub(crate) struct StoredPassage {
+    pub(crate) row: RowId,
     pub(crate) id: String,
     pub(crate) title: Option<String>,
     pub(crate) text: String,
@@ -36,6 +39,14 @@ impl Reader {
         let value =
             value.ok_or_else(|| Error::corrupt("the store lacks its settings; restore the collection from a copy"))?;
         unseal(Kind::Settings, SETTINGS_KEY, value.value())
+    }
+
+    pub(super) fn lexical_settings(transaction: &ReadTransaction) -> Result<LexicalSettings> {
+        let table = transaction.open_table(SETTINGS).map_err(failed)?;
+        match table.get(LEXICAL_KEY).map_err(failed)? {
+            Some(value) => unseal(Kind::Lexical, LEXICAL_KEY, value.value()),
+            None => Ok(LexicalSettings::default()),
+        }
     }
 
     pub(super) fn new(transaction: &ReadTransaction, settings: &Settings) -> Result<Self> {
@@ -164,7 +175,7 @@ impl StoredPassage {
         let metadata = serde_json::from_str(&metadata).map_err(|source| {
             Error::corrupt(format!("the metadata of passage \"{id}\" is malformed")).with_source(source)
         })?;
-        Ok(Self { id, title, text, metadata })
+        Ok(Self { row: RowId(row), id, title, text, metadata })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use redb::TableDefinition;
 
-/// `settings` and `state`: what the collection is made with, and where it stands.
+/// `settings`, `lexical` and `state`: what the collection is made with, and where it stands.
 pub(super) const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
 /// RowId to passage.
 pub(super) const PASSAGES: TableDefinition<u64, &[u8]> = TableDefinition::new("passages");
@@ -16,3 +16,4 @@ pub(super) const CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("ch
 
 pub(super) const SETTINGS_KEY: &str = "settings";
 pub(super) const STATE_KEY: &str = "state";
+pub(super) const LEXICAL_KEY: &str = "lexical";

@@ -1,16 +1,19 @@
 //! `marcato query`: the passages that answer a question.
 
-use std::io::stdin;
+use std::io::{BufReader, stdin};
 
-use anyhow::{Context, Result};
-use marcato::{Collection, Hit, Metadata};
+use anyhow::{Context, Result, bail};
+use marcato::{Collection, Hit, Metadata, Query, Reranker};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::args::Query;
+use crate::args::Query as Args;
 use crate::open;
 use crate::output::{Output, excerpt};
 use crate::read::lines::Lines;
+
+/// Questions from standard input that are encoded together.
+const BATCH: usize = 64;
 
 /// A hit as JSON.
 #[derive(Serialize)]
@@ -21,28 +24,93 @@ struct HitLine<'a> {
     rank: usize,
     id: &'a str,
     score: f32,
+    /// What each stage said, where more than one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scores: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     text: &'a str,
     metadata: &'a Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highlight: Option<Value>,
 }
 
-pub(crate) fn run(args: &Query, output: &mut Output) -> Result<()> {
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
+    let stages = stages(args)?;
     let collection = open::for_reading(&args.collection, || open::with_encoder(&args.encoder))?;
-    if args.text != "-" {
-        return answer(&collection, args, None, &args.text, output);
+    let shape = |query| shape(query, args, &stages);
+    match (&args.like, args.text.as_deref()) {
+        (Some(id), _) => print(&shape(collection.query_like(id.as_str())).run()?, args, None, output)?,
+        (None, Some("-")) => answer_lines(&collection, args, &shape, output)?,
+        (None, text) => print(&shape(collection.query(text.unwrap_or_default())).run()?, args, None, output)?,
     }
-    for line in Lines::new(stdin().lock()) {
-        let (number, line) = line.context("cannot read standard input")?;
-        let (id, text) = question(&line).with_context(|| format!("standard input:{number}"))?;
-        let id = id.unwrap_or_else(|| number.to_string());
-        if !output.json {
-            output.line(format!("\n> {text}"))?;
-        }
-        answer(&collection, args, Some(&id), &text, output)?;
-        output.flush()?;
+    if let Some(reason) = collection.stats().words_rebuilt {
+        eprintln!("note: the index of words was rebuilt from the store: {reason}");
     }
     Ok(())
+}
+
+/// The rerankers, each with how many candidates it reads.
+fn stages(args: &Args) -> Result<Vec<(Box<dyn Reranker>, usize)>> {
+    if args.rerank_top.len() > args.rerank.len() {
+        bail!("--rerank-top is given {} times, --rerank {} times", args.rerank_top.len(), args.rerank.len());
+    }
+    let tops = args.rerank_top.iter().copied().map(Some).chain(std::iter::repeat(None));
+    let mut stages: Vec<(Box<dyn Reranker>, usize)> = Vec::new();
+    for (name, top) in args.rerank.iter().zip(tops) {
+        stages.push((Box::new(open::reranker(name, &args.encoder)?), top.unwrap_or(marcato::DEFAULT_RERANK_TOP)));
+    }
+    Ok(stages)
+}
+
+fn shape<'c>(query: Query<'c>, args: &'c Args, stages: &'c [(Box<dyn Reranker>, usize)]) -> Query<'c> {
+    let mut query = query
+        .mode(open::mode(args.mode))
+        .fusion(open::fusion(args.fusion))
+        .top(args.top)
+        .offset(args.offset)
+        .exact(args.exact)
+        .highlight(args.highlight);
+    for (reranker, top) in stages {
+        query = query.rerank(reranker.as_ref(), *top);
+    }
+    if let Some(min_score) = args.min_score {
+        query = query.min_score(min_score);
+    }
+    if let Some(field) = &args.collapse {
+        query = query.collapse(field);
+    }
+    if let Some(lambda) = args.mmr {
+        query = query.mmr(lambda);
+    }
+    query
+}
+
+/// A question of standard input.
+struct Question {
+    id: String,
+    text: String,
+}
+
+fn answer_lines<'c>(
+    collection: &'c Collection,
+    args: &Args,
+    shape: &impl Fn(Query<'c>) -> Query<'c>,
+    output: &mut Output,
+) -> Result<()> {
+    let mut questions: Vec<Question> = Vec::new();
+    let mut lines = Lines::new(BufReader::new(stdin()));
+    while let Some(line) = lines.next() {
+        let (number, line) = line.context("cannot read standard input")?;
+        let (id, text) = question(&line).with_context(|| format!("standard input:{number}"))?;
+        questions.push(Question { id: id.unwrap_or_else(|| number.to_string()), text });
+        // Whoever waits for an answer before asking on gets it at once.
+        if questions.len() == BATCH || !lines.is_ready() {
+            answer(collection, args, &questions, shape, output)?;
+            questions.clear();
+        }
+    }
+    answer(collection, args, &questions, shape, output)
 }
 
 /// The id and text of a line: `{"id" or "_id", "text"}`, or the line itself.
@@ -57,18 +125,66 @@ fn question(line: &[u8]) -> Result<(Option<String>, String)> {
     Ok((None, std::str::from_utf8(line).context("not valid UTF-8")?.to_owned()))
 }
 
-fn answer(collection: &Collection, args: &Query, query: Option<&str>, text: &str, output: &mut Output) -> Result<()> {
-    let hits = collection.query(text).top(args.top).exact(args.exact).run()?;
+fn answer<'c>(
+    collection: &'c Collection,
+    args: &Args,
+    questions: &[Question],
+    shape: &impl Fn(Query<'c>) -> Query<'c>,
+    output: &mut Output,
+) -> Result<()> {
+    let texts: Vec<&str> = questions.iter().map(|question| question.text.as_str()).collect();
+    for (Question { id, text }, hits) in questions.iter().zip(collection.query_batch(&texts, shape)?) {
+        if !output.json {
+            output.line(format!("\n> {text}"))?;
+        }
+        print(&hits, args, Some(id), output)?;
+    }
+    output.flush()
+}
+
+fn print(hits: &[Hit], args: &Args, query: Option<&str>, output: &mut Output) -> Result<()> {
     for (place, hit) in hits.iter().enumerate() {
         let Hit { id, score, title, text, metadata, .. } = hit;
-        let rank = place + 1;
+        let rank = args.offset + place + 1;
         if output.json {
-            let title = title.as_deref();
-            output.value(&HitLine { query, rank, id: id.as_str(), score: *score, title, text, metadata })?;
+            let (title, scores, highlight) = (title.as_deref(), scores(hit), highlight(hit));
+            let (id, score) = (id.as_str(), *score);
+            output.value(&HitLine { query, rank, id, score, scores, title, text, metadata, highlight })?;
         } else {
             let title = title.as_ref().map_or(String::new(), |title| format!("{title}: "));
-            output.line(format!("{rank:>2}  {score:.3}  {id}  {title}{}", excerpt(text, 120)))?;
+            let shown = marked(hit).unwrap_or_else(|| excerpt(text, 120));
+            output.line(format!("{rank:>2}  {score:.3}  {id}  {title}{shown}"))?;
         }
     }
     Ok(())
+}
+
+fn scores(hit: &Hit) -> Option<Value> {
+    let scores = hit.scores;
+    let stages =
+        [("dense", scores.dense), ("lexical", scores.lexical), ("fused", scores.fused), ("rerank", scores.rerank)];
+    let scores: Map<String, Value> =
+        stages.into_iter().filter_map(|(name, score)| Some((name.to_owned(), score?.into()))).collect();
+    (scores.len() > 1).then_some(Value::Object(scores))
+}
+
+fn highlight(hit: &Hit) -> Option<Value> {
+    let highlight = hit.highlight.as_ref()?;
+    let (start, end) = (highlight.sentence.start, highlight.sentence.end);
+    let words: Vec<[usize; 2]> = highlight.words.iter().map(|word| [word.start, word.end]).collect();
+    Some(json!({"sentence": {"start": start, "end": end, "text": hit.text.get(start..end)}, "words": words}))
+}
+
+/// The sentence that answers best, with the query's words between asterisks.
+fn marked(hit: &Hit) -> Option<String> {
+    let highlight = hit.highlight.as_ref()?;
+    let mut marked = String::new();
+    let mut at = highlight.sentence.start;
+    for word in highlight.words.iter().filter(|word| word.end <= highlight.sentence.end && word.start >= at) {
+        marked += hit.text.get(at..word.start)?;
+        marked += &format!("*{}*", hit.text.get(word.clone())?);
+        at = word.end;
+    }
+    marked += hit.text.get(at..highlight.sentence.end)?;
+    Some(excerpt(&marked, 300))
 }

@@ -3,6 +3,7 @@
 //! - `forms`: the forms that programs rely on
 //! - `files`: every format that `add` reads
 //! - `score`: pairs of texts and cross-encoders
+//! - `search`: modes, stages and pages of a query
 //! - `refusals`: bad input, each with its message and exit code
 //! - `kill`: SIGKILL in the middle of `add`
 
@@ -20,4 +21,5 @@ mod forms;
 mod kill;
 mod refusals;
 mod score;
+mod search;
 mod support;

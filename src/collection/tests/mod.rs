@@ -15,9 +15,13 @@ mod damage;
 mod encoders;
 mod limits;
 mod model;
+#[cfg(feature = "lexical")]
+mod modes;
 mod opening;
 #[cfg(feature = "usearch")]
 mod recovery;
+#[cfg(feature = "lexical")]
+mod words;
 
 use std::path::Path;
 

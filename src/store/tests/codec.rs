@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::super::codec::{
-    Change, Kind, PassageRecord, Settings, State, seal, seal_embedding, unseal, unseal_embedding,
+    Change, Kind, LexicalSettings, PassageRecord, Settings, State, seal, seal_embedding, unseal, unseal_embedding,
 };
 use super::refused;
 use crate::error::{ErrorKind, Result};
@@ -62,6 +62,10 @@ fn sealed() -> Vec<(Kind, Vec<u8>, Reading)> {
         (Kind::Change, seal(Kind::Change, 9, &change()).unwrap(), |bytes| {
             unseal(Kind::Change, 9, bytes).map(|found: Change| assert_eq!(found, change()))
         }),
+        (Kind::Lexical, seal(Kind::Lexical, "lexical", &LexicalSettings::default()).unwrap(), |bytes| {
+            unseal(Kind::Lexical, "lexical", bytes)
+                .map(|found: LexicalSettings| assert_eq!(found, LexicalSettings::default()))
+        }),
     ]
 }
 
@@ -96,6 +100,8 @@ fn the_bytes_of_every_kind_stay() {
         // nonce, added_from, added_to, removed.
         "06010000 30000000 8877665544332211 0300000000000000 0500000000000000 0200000000000000 0100000000000000 \
          0200000000000000 5c68b4268d96edae",
+        // language.
+        "09010000 0f000000 0700000000000000 656e676c697368 249808540d0eb598",
     ];
     let found: Vec<String> = sealed().iter().map(|(_, bytes, _)| hex(bytes)).collect();
     let expected: Vec<String> = expected.iter().map(|text| text.replace(' ', "")).collect();
