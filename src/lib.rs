@@ -11,13 +11,14 @@
 //! Features add; they never change what the same call gives.
 //!
 //! - `builtin` (default): the built-in model, 23 MB in the binary.
+//! - `lexical` (default): search by words, and by words and meaning together.
 //! - `rates`: the kernels' own speed, for `benches/kernels.rs`; no part of the stable interface.
 //! - `cuda`, `metal`: the candle backend on a GPU ([`BackendKind::Cuda`], [`BackendKind::Metal`]).
 //! - `usearch` (default): the approximate index for large collections; needs a C++ compiler.
 
 #![cfg_attr(
-    not(feature = "usearch"),
-    allow(dead_code, reason = "parts of a view that only the approximate index uses")
+    not(all(feature = "lexical", feature = "usearch")),
+    allow(dead_code, reason = "parts of views that only the approximate index or the lexical one uses")
 )]
 
 mod atom;
@@ -32,19 +33,24 @@ mod field;
 mod filter;
 mod index;
 mod kernels;
+mod language;
+#[cfg(feature = "lexical")]
+mod lexical;
 mod model;
 mod passage;
 mod progress;
 mod rows;
 mod similarity;
+#[cfg(any(feature = "lexical", feature = "usearch"))]
+mod snapshot;
 mod store;
 mod text;
 pub mod util;
 
 pub use bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
 pub use collection::{
-    Collection, CollectionOptions, CollectionStats, Explanation, Hit, Index, Ingest, Ingested, OpenReport, Plan, Query,
-    Times, Warning, Written,
+    Collection, CollectionOptions, CollectionStats, DEFAULT_RERANK_TOP, Explanation, Fusion, Highlight, Hit, Index, Ingest,
+    Ingested, Mode, OpenReport, Plan, Query, Ranking, Reranker, Scores, Times, Warning, Written,
 };
 pub use cross_encoder::{
     CrossEncoder, CrossEncoderInfo, CrossEncoderOptions, QuantizedCrossEncoder, Ranked, ScoreActivation,
@@ -57,6 +63,7 @@ pub use filter::{Filter, FilterValue, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FI
 #[cfg(feature = "rates")]
 #[doc(hidden)]
 pub use kernels::{Rate, kernel_rates};
+pub use language::Language;
 pub use model::{Drift, LocalModel, ModelKind, ModelName, ModelSource, Models, Precision, ScoreDrift};
 pub use passage::{MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_TEXT_BYTES, Metadata, Passage, PassageId};
 pub use progress::{Progress, Stage};

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use marcato::{
-    BackendKind, BiEncoder, BiEncoderOptions, Collection, CollectionOptions, CrossEncoder, ErrorKind, Index, ModelKind,
-    Precision, ScoreActivation,
+    BackendKind, BiEncoder, BiEncoderOptions, Collection, CollectionOptions, CrossEncoder, ErrorKind, Fusion, Index, Mode,
+    ModelKind, Precision, ScoreActivation,
 };
 
-use crate::args::{ActivationArg, BackendArg, EncoderArgs, IndexArg, PrecisionArg, Score};
+use crate::args::{
+    ActivationArg, BackendArg, EncoderArgs, FusionArg, IndexArg, LanguageArg, ModeArg, PrecisionArg, Score,
+};
 use crate::progress;
 
 /// What `--model` may say for the model inside the program.
@@ -128,5 +130,28 @@ pub(crate) fn index(index: IndexArg) -> Index {
         IndexArg::Auto => Index::Auto,
         IndexArg::Exact => Index::Exact,
         IndexArg::Hnsw => Index::Hnsw,
+    }
+}
+
+/// How a new collection's words are searched.
+pub(crate) fn words(options: CollectionOptions, language: LanguageArg) -> CollectionOptions {
+    match language.0 {
+        Some(language) => options.language(language),
+        None => options.without_words(),
+    }
+}
+
+pub(crate) fn mode(mode: ModeArg) -> Mode {
+    match mode {
+        ModeArg::Dense => Mode::Dense,
+        ModeArg::Lexical => Mode::Lexical,
+        ModeArg::Hybrid => Mode::Hybrid,
+    }
+}
+
+pub(crate) fn fusion(fusion: FusionArg) -> Fusion {
+    match fusion {
+        FusionArg::Weighted => Fusion::default(),
+        FusionArg::Rrf => Fusion::ReciprocalRank { k: 60.0 },
     }
 }

@@ -11,6 +11,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::choice::{DefaultEncoder, EncoderChoice};
 use super::filtered::Remembered;
+#[cfg(feature = "lexical")]
+use super::lexical_view::LexicalView;
 use super::options::{CollectionOptions, Index};
 use super::recover::{OpenReport, checkpoint, recover};
 use super::view::unwatched;
@@ -18,7 +20,7 @@ use super::{Collection, Inner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{OnProgress, Progress, Stage};
 use crate::similarity::Similarity;
-use crate::store::{Settings, Store, random_nonce};
+use crate::store::{LexicalSettings, Settings, Store, random_nonce};
 
 const STORE_FILE: &str = "store.redb";
 
@@ -46,14 +48,14 @@ pub(super) fn create(options: CollectionOptions, directory: &Path) -> Result<Col
         _ => Error::io("make the collection", directory, source),
     })?;
     refuse_foreign_files(directory)?;
-    let store = Store::create(&store_path(directory), settings)?;
+    let store = Store::create(&store_path(directory), settings, &lexical_settings(&options))?;
     index_fields(&store, &options)?;
     assemble(options, store, Some(directory))
 }
 
 pub(super) fn in_memory(options: CollectionOptions) -> Result<Collection> {
     let settings = new_settings(&options)?;
-    let store = Store::in_memory(&settings)?;
+    let store = Store::in_memory(&settings, &lexical_settings(&options))?;
     index_fields(&store, &options)?;
     assemble(options, store, None)
 }
@@ -142,6 +144,10 @@ fn new_settings(options: &CollectionOptions) -> Result<Settings> {
     })
 }
 
+fn lexical_settings(options: &CollectionOptions) -> LexicalSettings {
+    LexicalSettings { language: options.language.map_or_else(String::new, |language| language.name().to_owned()) }
+}
+
 /// A collection never mixes two models (invariant M2).
 fn check_settings(options: &mut CollectionOptions, settings: &Settings, directory: &Path) -> Result<()> {
     let incompatible = |message: String| Err(Error::new(ErrorKind::Incompatible, message).with_path(directory));
@@ -208,6 +214,8 @@ fn assemble(mut options: CollectionOptions, store: Store, directory: Option<&Pat
     let mut report = OpenReport::default();
     let (live, tail) = recover(&store, index, similarity, directory, on_progress, &mut report)?;
     Ok(Collection(Arc::new(Inner {
+        #[cfg(feature = "lexical")]
+        lexical: LexicalView::open(&store, &live.reader, similarity, directory),
         live: RwLock::new(live),
         writing: Mutex::new(tail),
         remembered: Remembered::default(),
@@ -227,7 +235,10 @@ impl Collection {
     /// # Errors
     /// `Io` or `Full` if the file cannot be written. No passage depends on it.
     pub fn flush(&self) -> Result<()> {
-        checkpoint(&self.0, &mut self.0.writing.lock(), false)
+        let mut tail = self.0.writing.lock();
+        #[cfg(feature = "lexical")]
+        self.0.lexical.save(&self.0, 1)?;
+        checkpoint(&self.0, &mut tail, false)
     }
 
     /// [`flush`](Self::flush), and lets go of this handle. The last handle to go releases the collection to others.
@@ -242,6 +253,8 @@ impl Collection {
 impl Drop for Inner {
     fn drop(&mut self) {
         let mut tail = self.writing.lock();
+        #[cfg(feature = "lexical")]
+        self.lexical.close(self);
         // Nothing is lost if it fails: the view is replayed or rebuilt from the store.
         let _ = checkpoint(self, &mut tail, true);
     }

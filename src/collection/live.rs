@@ -59,14 +59,15 @@ pub(super) struct Dense {
 }
 
 impl Inner {
-    /// The `k` rows most like the query of those that the filter matches, all of them if there are fewer (invariant Q1).
-    pub(super) fn dense(&self, ask: Ask<'_>) -> Result<Dense> {
+    /// The `k` rows most like the query of those that the filter matches, all of them if there are fewer (invariant Q1):
+    /// in the state that `pinned` sees, if another view has answered in it already, or else in the present one.
+    pub(super) fn dense(&self, ask: Ask<'_>, pinned: Option<&Arc<Reader>>) -> Result<Dense> {
         let started = Instant::now();
         let mut attempts = 0;
         loop {
             let (reader, situation) = {
                 let live = self.live.read();
-                (Arc::clone(&live.reader), live.situation(ask.exact))
+                (Arc::clone(pinned.unwrap_or(&live.reader)), live.situation(ask.exact))
             };
             let matching = ask.filter.map(|filter| self.matching(&reader, filter)).transpose()?;
             let matches = matching.as_ref().map(|matching| matching.count);
@@ -85,12 +86,12 @@ impl Inner {
                 rescore_time: Duration::ZERO,
             };
             attempts += 1;
-            let current = matching.is_none() || Arc::ptr_eq(&live.reader, &reader);
+            let current = pinned.is_none() && matching.is_none() || Arc::ptr_eq(&live.reader, &reader);
             let (scored, plan) = if current {
                 search.reader = &live.reader;
                 let plan = Situation { matches, ..live.situation(ask.exact) }.plan();
                 (search.by(plan, &live.view)?, plan)
-            } else if attempts < ATTEMPTS {
+            } else if pinned.is_none() && attempts < ATTEMPTS {
                 continue;
             } else {
                 drop(live);
@@ -155,7 +156,7 @@ struct Search<'s> {
 impl Search<'_> {
     fn by(&mut self, plan: Plan, view: &View) -> Result<Vec<Scored>> {
         match (plan, view.matrix()) {
-            (Plan::Nothing, _) => Ok(Vec::new()),
+            (Plan::Nothing | Plan::Words, _) => Ok(Vec::new()),
             (Plan::Graph, _) => self.through(view),
             (Plan::Scan, Some(matrix)) => self.through(matrix),
             (Plan::Scan | Plan::ScanStore, _) => self.store(),

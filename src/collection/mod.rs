@@ -1,17 +1,26 @@
 //! "I have texts; find the relevant ones": the handle, and the only place where store, views and encoder meet.
 
+mod answer;
+mod candidates;
 mod choice;
+mod diversify;
 mod fields;
 mod filtered;
+mod fuse;
+mod highlight;
 mod hit;
 mod ingest;
+#[cfg(feature = "lexical")]
+mod lexical_view;
 mod lifecycle;
 mod live;
 mod options;
 mod plan;
 mod query;
+mod ranking;
 mod read;
 mod recover;
+mod rerank;
 mod view;
 mod write;
 
@@ -24,13 +33,17 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-pub use hit::Hit;
+pub use fuse::{Fusion, Mode};
+pub use highlight::Highlight;
+pub use hit::{Hit, Scores};
 pub use ingest::{Ingest, Ingested};
 pub use options::{CollectionOptions, Index};
 pub use plan::{Explanation, Plan, Times, Warning};
 pub use query::Query;
+pub use ranking::Ranking;
 pub use read::CollectionStats;
 pub use recover::OpenReport;
+pub use rerank::{DEFAULT_RERANK_TOP, Reranker};
 pub use write::Written;
 
 use crate::error::Result;
@@ -38,6 +51,8 @@ use crate::similarity::Similarity;
 use crate::store::Store;
 use choice::EncoderChoice;
 use filtered::Remembered;
+#[cfg(feature = "lexical")]
+use lexical_view::LexicalView;
 use live::Live;
 use recover::Tail;
 
@@ -82,6 +97,8 @@ struct Inner {
     /// `None` in memory.
     directory: Option<PathBuf>,
     report: OpenReport,
+    #[cfg(feature = "lexical")]
+    lexical: LexicalView,
 }
 
 impl Collection {

@@ -11,6 +11,7 @@ use super::{Collection, lifecycle};
 use crate::bi_encoder::{BiEncoderOptions, Encoder};
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::language::Language;
 use crate::progress::Progress;
 use crate::similarity::Similarity;
 
@@ -67,7 +68,6 @@ impl FromStr for Index {
 /// assert_eq!(points.len(), 1);
 /// # Ok::<(), marcato::Error>(())
 /// ```
-#[derive(Default)]
 #[must_use]
 pub struct CollectionOptions {
     pub(super) encoder: EncoderChoice,
@@ -75,7 +75,22 @@ pub struct CollectionOptions {
     pub(super) index: Index,
     pub(super) index_fields: Vec<Field>,
     pub(super) preload: bool,
+    pub(super) language: Option<Language>,
     pub(super) on_progress: Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>,
+}
+
+impl Default for CollectionOptions {
+    fn default() -> Self {
+        Self {
+            encoder: EncoderChoice::default(),
+            embeddings: None,
+            index: Index::default(),
+            index_fields: Vec::new(),
+            preload: false,
+            language: Some(Language::default()),
+            on_progress: None,
+        }
+    }
 }
 
 impl CollectionOptions {
@@ -128,6 +143,18 @@ impl CollectionOptions {
     /// that open one to ask it a question at once.
     pub fn preload(mut self) -> Self {
         self.preload = true;
+        self
+    }
+
+    /// The language of a new collection's words, English by default; an existing one keeps what it was made with.
+    pub fn language(mut self, language: Language) -> Self {
+        self.language = Some(language);
+        self
+    }
+
+    /// A new collection is searched by meaning only: no index of its words is kept.
+    pub fn without_words(mut self) -> Self {
+        self.language = None;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Hit;
+use super::{Hit, Mode};
 use crate::field::Field;
 
 /// How candidates are found. All ways give the same passages but for what a graph misses; a filter is exact in each.
@@ -18,6 +18,8 @@ pub enum Plan {
     ScanStore,
     /// A graph is walked; with a filter, through all passages, of which only those that match are kept.
     Graph,
+    /// Nothing is compared: the words of the query are looked up in the index of words.
+    Words,
 }
 
 /// What a collection offers to a query.
@@ -78,7 +80,9 @@ impl Situation {
 pub struct Explanation {
     /// What [`run`](super::Query::run) gives.
     pub hits: Vec<Hit>,
-    /// How candidates were found.
+    /// What was searched by.
+    pub mode: Mode,
+    /// How candidates were found; in [`Mode::Hybrid`], those by meaning.
     pub plan: Plan,
     /// Passages in the collection.
     pub passages: u64,
@@ -95,22 +99,6 @@ pub struct Explanation {
     pub warnings: Vec<Warning>,
 }
 
-impl Explanation {
-    /// That of an empty collection.
-    pub(super) fn nothing() -> Self {
-        Self {
-            hits: Vec::new(),
-            plan: Plan::Nothing,
-            passages: 0,
-            matches: None,
-            read: 0,
-            rescored: 0,
-            times: Times::default(),
-            warnings: Vec::new(),
-        }
-    }
-}
-
 /// How long the stages of a query took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -123,8 +111,24 @@ pub struct Times {
     pub candidates: Duration,
     /// Candidates to scores.
     pub rescore: Duration,
-    /// Passages from the store.
+    /// Words to candidates.
+    pub words: Duration,
+    /// Candidates to their last order: rerankers, thresholds, groups and diversity.
+    pub rank: Duration,
+    /// Passages from the store, and highlights.
     pub fetch: Duration,
+}
+
+impl Times {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.encode += other.encode;
+        self.filter += other.filter;
+        self.candidates += other.candidates;
+        self.rescore += other.rescore;
+        self.words += other.words;
+        self.rank += other.rank;
+        self.fetch += other.fetch;
+    }
 }
 
 /// What a query's hits alone do not show.
@@ -157,13 +161,14 @@ impl fmt::Display for Warning {
 }
 
 impl Plan {
-    /// `"nothing"`, `"scan"`, `"scan-store"` or `"graph"`.
+    /// `"nothing"`, `"scan"`, `"scan-store"`, `"graph"` or `"words"`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
             Self::Scan => "scan",
             Self::ScanStore => "scan-store",
             Self::Graph => "graph",
+            Self::Words => "words",
         }
     }
 }
@@ -175,6 +180,7 @@ impl fmt::Display for Plan {
             Self::Scan => "compare with each",
             Self::ScanStore => "compare with each, from the store",
             Self::Graph => "walk the graph",
+            Self::Words => "look up the words",
         })
     }
 }
@@ -184,8 +190,8 @@ impl fmt::Display for Explanation {
         let line = |f: &mut fmt::Formatter<'_>, stage: &str, time: Duration, what: String| {
             writeln!(f, "{stage:<11}{:>10.3} ms  {what}", time.as_secs_f64() * 1e3)
         };
-        let Times { encode, filter, candidates, rescore, fetch } = self.times;
-        writeln!(f, "plan       {}", self.plan)?;
+        let Times { encode, filter, candidates, rescore, words, rank, fetch } = self.times;
+        writeln!(f, "plan       {}: {}", self.mode, self.plan)?;
         line(f, "encode", encode, String::new())?;
         let matches = self.matches.map_or_else(
             || "no filter".to_owned(),
@@ -194,6 +200,8 @@ impl fmt::Display for Explanation {
         line(f, "filter", filter, matches)?;
         line(f, "candidates", candidates, String::new())?;
         line(f, "rescore", rescore, format!("{} candidates", self.rescored))?;
+        line(f, "words", words, String::new())?;
+        line(f, "rank", rank, String::new())?;
         line(f, "fetch", fetch, format!("{} hits", self.hits.len()))?;
         for warning in &self.warnings {
             writeln!(f, "warning    {warning}")?;

@@ -1,50 +1,239 @@
-//! A question to a collection.
+//! A question to a collection, as it is put together.
 
-use std::time::Instant;
-
-use super::filtered::warnings;
-use super::live::{Ask, Scored};
-use super::plan::{Explanation, Times};
+use super::fuse::{Fusion, Mode};
+use super::plan::Explanation;
+use super::ranking::Ranking;
+use super::rerank::{Reranker, Stage};
 use super::{Collection, Hit};
 use crate::embedding::Embedding;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filter::Filter;
 use crate::passage::PassageId;
-use crate::store::Reader;
 
 /// A query that is being put together; [`run`](Self::run) answers it.
+///
+/// ```
+/// # #[cfg(all(feature = "builtin", feature = "lexical"))] {
+/// use marcato::{Collection, Mode};
+/// let parts = Collection::in_memory()?;
+/// parts.add(["The pump XJ-900 needs a new seal", "Water is raised by machines of many kinds"])?;
+/// let hits = parts.query("xj-900").mode(Mode::Lexical).run()?;
+/// assert_eq!(hits.len(), 1);
+/// # }
+/// # Ok::<(), marcato::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a query does nothing until it is run"]
 pub struct Query<'c> {
-    collection: &'c Collection,
-    asked: Asked,
-    top: usize,
-    exact: bool,
-    filter: Option<Filter>,
+    pub(super) collection: &'c Collection,
+    pub(super) asked: Asked,
+    pub(super) mode: Mode,
+    pub(super) fusion: Fusion,
+    pub(super) top: usize,
+    pub(super) offset: usize,
+    pub(super) min_score: Option<f32>,
+    pub(super) stages: Vec<Stage<'c>>,
+    pub(super) collapse: Option<String>,
+    pub(super) mmr: Option<f32>,
+    pub(super) highlight: bool,
+    pub(super) exact: bool,
+    pub(super) filter: Option<Filter>,
 }
 
 #[derive(Clone, Debug)]
-enum Asked {
+pub(super) enum Asked {
     Text(String),
     Embedding(Embedding),
+    /// A text whose embedding is there already.
+    Encoded(String, Embedding),
+    Passage(PassageId),
 }
 
 impl Collection {
-    /// A query by meaning: the passages most similar to `text`.
+    /// A query by text: by its meaning, unless another [`mode`](Query::mode) is set.
     pub fn query(&self, text: impl Into<String>) -> Query<'_> {
-        Query { collection: self, asked: Asked::Text(text.into()), top: 10, exact: false, filter: None }
+        self.ask(Asked::Text(text.into()))
     }
 
     /// A query by an embedding of the caller's own.
     pub fn query_embedding(&self, embedding: Embedding) -> Query<'_> {
-        Query { collection: self, asked: Asked::Embedding(embedding), top: 10, exact: false, filter: None }
+        self.ask(Asked::Embedding(embedding))
+    }
+
+    /// More like the passage with this id: by its embedding, its words, or both. It is not among the answers.
+    ///
+    /// ```
+    /// # #[cfg(feature = "builtin")] {
+    /// use marcato::{Collection, Passage};
+    /// let notes = Collection::in_memory()?;
+    /// notes.add([Passage::new("The roof leaks").id("roof"), Passage::new("The gutter drips").id("gutter")])?;
+    /// let hits = notes.query_like("roof").run()?;
+    /// assert_eq!(hits.len(), 1);
+    /// assert_eq!(hits[0].id.as_str(), "gutter");
+    /// # }
+    /// # Ok::<(), marcato::Error>(())
+    /// ```
+    pub fn query_like(&self, id: impl Into<PassageId>) -> Query<'_> {
+        self.ask(Asked::Passage(id.into()))
+    }
+
+    /// Several questions at once: their texts are encoded together, which is quicker than one after the other, and
+    /// each is answered as `shape` makes it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "builtin")] {
+    /// use marcato::Collection;
+    /// let notes = Collection::in_memory()?;
+    /// notes.add(["Oats are sown in spring", "London lies on the Thames"])?;
+    /// let answers = notes.query_batch(&["when to sow", "English rivers"], |query| query.top(1))?;
+    /// assert!(answers[0][0].text.starts_with("Oats") && answers[1][0].text.starts_with("London"));
+    /// # }
+    /// # Ok::<(), marcato::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Query::run`].
+    pub fn query_batch<'c, T: AsRef<str>>(
+        &'c self,
+        texts: &[T],
+        shape: impl Fn(Query<'c>) -> Query<'c>,
+    ) -> Result<Vec<Vec<Hit>>> {
+        self.batch(texts, shape)?.into_iter().map(Query::run).collect()
+    }
+
+    /// The same, with how each answer came about.
+    ///
+    /// # Errors
+    /// As [`Query::run`].
+    pub fn explain_batch<'c, T: AsRef<str>>(
+        &'c self,
+        texts: &[T],
+        shape: impl Fn(Query<'c>) -> Query<'c>,
+    ) -> Result<Vec<Explanation>> {
+        self.batch(texts, shape)?.into_iter().map(Query::explain).collect()
+    }
+
+    fn batch<'c, T: AsRef<str>>(
+        &'c self,
+        texts: &[T],
+        shape: impl Fn(Query<'c>) -> Query<'c>,
+    ) -> Result<Vec<Query<'c>>> {
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let queries: Vec<Query<'c>> = texts.iter().map(|text| shape(self.query(*text))).collect();
+        if self.is_empty() || !queries.iter().any(Query::needs_embedding) {
+            return Ok(queries);
+        }
+        let embeddings = self.0.encode_queries(&texts)?;
+        let asked = texts.iter().zip(embeddings).map(|(text, embedding)| Asked::Encoded((*text).to_owned(), embedding));
+        Ok(queries.into_iter().zip(asked).map(|(query, asked)| Query { asked, ..query }).collect())
+    }
+
+    /// A text together with an embedding that is not its encoder's.
+    #[cfg(all(test, feature = "lexical"))]
+    pub(super) fn ask_both(&self, text: &str, embedding: Embedding) -> Query<'_> {
+        self.ask(Asked::Encoded(text.to_owned(), embedding))
+    }
+
+    fn ask(&self, asked: Asked) -> Query<'_> {
+        Query {
+            collection: self,
+            asked,
+            mode: Mode::default(),
+            fusion: Fusion::default(),
+            top: 10,
+            offset: 0,
+            min_score: None,
+            stages: Vec::new(),
+            collapse: None,
+            mmr: None,
+            highlight: false,
+            exact: false,
+            filter: None,
+        }
     }
 }
 
-impl Query<'_> {
+impl<'c> Query<'c> {
+    /// What to search by: meaning by default.
+    ///
+    /// In the words of a text, `"quoted phrases"` must occur as they stand, and a word with a star (`cens*`) is the
+    /// beginning of one; every other word counts if it occurs.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How [`Mode::Hybrid`] makes one ranking out of two.
+    pub fn fusion(mut self, fusion: Fusion) -> Self {
+        self.fusion = fusion;
+        self
+    }
+
     /// How many passages to find, 10 by default. All of them are found if there are no more.
     pub fn top(mut self, top: usize) -> Self {
         self.top = top;
+        self
+    }
+
+    /// How many of the best to leave out, for one page after the other. Each page is a query of its own, so what is
+    /// written in between shows; [`rank`](Self::rank) gives pages of one moment.
+    pub fn offset(mut self, offset: usize) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// Leaves out what scores less, by the score that ranks: that of the last stage.
+    pub fn min_score(mut self, min_score: f32) -> Self {
+        self.min_score = Some(min_score);
+        self
+    }
+
+    /// Lets `reranker` read the best `top` candidates and order them by its scores; those after them stay as they were,
+    /// with their own scores. A second call reranks the result again, so a quick model can choose for a slow one.
+    ///
+    /// [`DEFAULT_RERANK_TOP`](crate::DEFAULT_RERANK_TOP) says how many candidates are worth it as a rule.
+    ///
+    /// ```
+    /// # #[cfg(feature = "builtin")] {
+    /// use marcato::{Collection, Reranker, Result};
+    /// /// Prefers what is brief.
+    /// struct Brevity;
+    /// impl Reranker for Brevity {
+    ///     fn scores(&self, _query: &str, passages: &[&str]) -> Result<Vec<f32>> {
+    ///         Ok(passages.iter().map(|passage| -(passage.len() as f32)).collect())
+    ///     }
+    /// }
+    /// let notes = Collection::in_memory()?;
+    /// notes.add(["The slater comes on Monday to mend the roof", "Roof: Monday"])?;
+    /// let hits = notes.query("who mends the roof?").rerank(&Brevity, 50).run()?;
+    /// assert_eq!(hits[0].text, "Roof: Monday");
+    /// assert_eq!(hits[0].scores.rerank, Some(-12.0));
+    /// # }
+    /// # Ok::<(), marcato::Error>(())
+    /// ```
+    pub fn rerank(mut self, reranker: &'c dyn Reranker, top: usize) -> Self {
+        self.stages.push(Stage { reranker, top });
+        self
+    }
+
+    /// Keeps the best of the passages that have the same value in this field of their metadata. Those without the field
+    /// are all kept.
+    pub fn collapse(mut self, field: impl Into<String>) -> Self {
+        self.collapse = Some(field.into());
+        self
+    }
+
+    /// Orders by maximal marginal relevance: `lambda` times the score, stretched over 0 to 1 among the candidates, less
+    /// the rest times the likeness to the nearest passage above. 1 changes nothing; 0.5 to 0.8 keep near-duplicates apart.
+    pub fn mmr(mut self, lambda: f32) -> Self {
+        self.mmr = Some(lambda);
+        self
+    }
+
+    /// Whether hits tell which sentence answers best, and where the query's words are. Takes the time of encoding the
+    /// sentences, unless only words are searched.
+    pub fn highlight(mut self, highlight: bool) -> Self {
+        self.highlight = highlight;
         self
     }
 
@@ -79,10 +268,13 @@ impl Query<'_> {
     /// The passages found, best first; equal scores in the order in which the passages were last added.
     ///
     /// # Errors
-    /// `Misuse` for `top(0)`, a filter that is too large or too deep, an embedding of another width, or a text where
-    /// there is no encoder; the encoder's errors; `Corrupt` or `Io` from the store.
+    /// `Misuse` for `top(0)` and other numbers out of their range, a filter that is too large or too deep, an embedding of
+    /// another width, a text where there is no encoder, words of an embedding or of a collection without; `NotFound` for more like a passage that is not there; the
+    /// encoder's errors; `Corrupt` or `Io` from the store.
     pub fn run(self) -> Result<Vec<Hit>> {
-        Ok(self.answer(false)?.hits)
+        let offset = self.offset;
+        let ranking = self.rank()?;
+        ranking.hits(offset..ranking.len())
     }
 
     /// The same, with how the answer came about, how long each stage took, and warnings of what it does not show.
@@ -90,80 +282,28 @@ impl Query<'_> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn explain(self) -> Result<Explanation> {
-        self.answer(true)
+        self.explained()
     }
 
-    fn answer(self, warn: bool) -> Result<Explanation> {
-        if self.top == 0 {
-            return Err(Error::misuse("top must be at least 1"));
-        }
-        if let Some(filter) = &self.filter {
-            filter.check()?;
-        }
-        let inner = &self.collection.0;
-        let started = Instant::now();
-        let embedding = match self.asked {
-            Asked::Embedding(embedding) => embedding,
-            // An empty collection answers without loading a model.
-            Asked::Text(_) if self.collection.is_empty() => return Ok(Explanation::nothing()),
-            Asked::Text(text) => {
-                let encoded = inner.encoder.get()?.encode_queries(&[&text])?;
-                encoded
-                    .into_iter()
-                    .next()
-                    .ok_or_else(|| Error::misuse("the encoder gave no embedding for the query"))?
-            }
-        };
-        if embedding.len() != inner.dimension {
-            return Err(Error::misuse(format!(
-                "the query's embedding has {} numbers, the collection's have {}",
-                embedding.len(),
-                inner.dimension
-            )));
-        }
-        let encode = started.elapsed();
-        let ask = Ask { query: &embedding, k: self.top, exact: self.exact, filter: self.filter.as_ref() };
-        let dense = inner.dense(ask)?;
-        let started = Instant::now();
-        let hits = fetch(&dense.scored, &dense.reader)?;
-        let fetch = started.elapsed();
-        let matching = dense.matching.as_deref();
-        let warnings = match (&self.filter, matching) {
-            (Some(filter), Some(matching)) if warn => warnings(filter, matching, &dense.reader)?,
-            _ => Vec::new(),
-        };
-        Ok(Explanation {
-            hits,
-            plan: dense.plan,
-            passages: dense.reader.state().passages,
-            matches: matching.map(|matching| matching.count),
-            read: matching.map_or(0, |matching| matching.read),
-            rescored: dense.rescored,
-            times: Times {
-                encode,
-                filter: dense.filter_time,
-                candidates: dense.candidates_time,
-                rescore: dense.rescore_time,
-                fetch,
-            },
-            warnings,
-        })
+    /// The ranking of the best `offset + top` passages, as the collection is now: its pages are stable whatever is
+    /// written meanwhile, and a passage's text is read when its page is.
+    ///
+    /// ```
+    /// # #[cfg(feature = "builtin")] {
+    /// use marcato::Collection;
+    /// let notes = Collection::in_memory()?;
+    /// notes.add(["one", "two", "three"])?;
+    /// let ranking = notes.query("a number").top(100).rank()?;
+    /// let first = ranking.hits(0..2)?;
+    /// notes.delete([first[0].id.clone()])?;
+    /// assert_eq!((ranking.len(), ranking.hits(2..3)?.len()), (3, 1));
+    /// # }
+    /// # Ok::<(), marcato::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn rank(self) -> Result<Ranking> {
+        Ok(self.answer()?.ranking)
     }
-}
-
-fn fetch(scored: &[Scored], reader: &Reader) -> Result<Vec<Hit>> {
-    let mut hits = Vec::with_capacity(scored.len());
-    for Scored { row, score } in scored {
-        let stored = reader.passage(*row)?.ok_or_else(|| {
-            Error::corrupt(format!("row {row} has an embedding but no passage; restore the collection from a copy"))
-        })?;
-        hits.push(Hit {
-            id: PassageId::from(stored.id),
-            score: *score,
-            title: stored.title,
-            text: stored.text,
-            metadata: stored.metadata,
-        });
-    }
-    Ok(hits)
 }

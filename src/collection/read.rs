@@ -8,6 +8,7 @@ use super::Collection;
 use super::options::Index;
 use crate::embedding::Embedding;
 use crate::error::Result;
+use crate::language::Language;
 use crate::passage::Passage;
 use crate::similarity::Similarity;
 use crate::store::Reader;
@@ -28,6 +29,11 @@ pub struct CollectionStats {
     pub fingerprint: String,
     /// How it searches at its present size: `Exact` or `Hnsw`.
     pub index: Index,
+    /// The language in which its words are searched; `None` if they are not.
+    pub language: Option<Language>,
+    /// Why the index of words has to be built anew, or had to, if its file was of no use. Unlike the index of
+    /// embeddings it is looked at when words are first searched, not on opening.
+    pub words_rebuilt: Option<String>,
     /// Changes so far: the sequence number of the last one.
     pub seq: u64,
     /// Bytes of its files; 0 in memory.
@@ -104,12 +110,20 @@ impl Collection {
             encoder: settings.encoder.clone(),
             fingerprint: settings.fingerprint.clone(),
             index: if self.0.live.read().view.is_exact() { Index::Exact } else { Index::Hnsw },
+            #[cfg(feature = "lexical")]
+            language: self.0.lexical.language(),
+            #[cfg(feature = "lexical")]
+            words_rebuilt: self.0.lexical.rebuilt(),
+            #[cfg(not(feature = "lexical"))]
+            language: None,
+            #[cfg(not(feature = "lexical"))]
+            words_rebuilt: None,
             seq: reader.state().seq,
             bytes: self.path().map_or(0, bytes_under),
         }
     }
 
-    fn reader(&self) -> Arc<Reader> {
+    pub(super) fn reader(&self) -> Arc<Reader> {
         Arc::clone(&self.0.live.read().reader)
     }
 }

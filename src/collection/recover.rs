@@ -9,11 +9,13 @@ use super::live::Live;
 use super::options::Index;
 use super::view::View;
 use crate::error::Result;
-use crate::index::VectorIndex;
 #[cfg(feature = "usearch")]
-use crate::index::{HnswIndex, snapshot};
+use crate::index::HnswIndex;
+use crate::index::VectorIndex;
 use crate::progress::OnProgress;
 use crate::similarity::Similarity;
+#[cfg(feature = "usearch")]
+use crate::snapshot;
 #[cfg(feature = "usearch")]
 use crate::store::Reader;
 use crate::store::Store;
@@ -193,9 +195,13 @@ pub(super) fn checkpoint(inner: &Inner, tail: &mut Tail, only_if_due: bool) -> R
     if let (Some(directory), true) = (&inner.directory, !exact || tail.declined.is_some()) {
         write_snapshot(inner, &snapshot_path(directory), tail.declined)?;
     }
-    inner.store.prune(seq)?;
     tail.rows = 0;
-    tail.pruned = seq;
+    #[cfg(feature = "lexical")]
+    let seq = seq.min(inner.lexical.kept());
+    if seq > tail.pruned {
+        inner.store.prune(seq)?;
+        tail.pruned = seq;
+    }
     Ok(())
 }
 

@@ -276,7 +276,10 @@ impl Inner {
             live.view = view;
             live.reader = reader;
         }
-        tail.rows += (written.ids.len() + written.removed.len()) as u64;
+        let rows = (written.ids.len() + written.removed.len()) as u64;
+        tail.rows += rows;
+        #[cfg(feature = "lexical")]
+        self.lexical.follow(self, rows);
         // What follows concerns speed alone, and the next batch or opening tries again: it cannot fail the batch.
         #[cfg(feature = "usearch")]
         let _ = maintain(self, tail);

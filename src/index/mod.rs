@@ -8,8 +8,6 @@
 mod exact;
 #[cfg(feature = "usearch")]
 mod hnsw;
-#[cfg(feature = "usearch")]
-pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadOnlyDatabase};
 
-use super::codec::{Settings, State};
+use super::codec::{LexicalSettings, Settings, State};
 use super::{CACHE_BYTES, failed, write};
 use crate::error::{Error, Result};
 
@@ -19,7 +19,7 @@ fn builder() -> Builder {
 }
 
 /// Makes the file under another name and renames it when it is whole: a crash leaves no half-made collection.
-pub(super) fn create(path: &Path, settings: &Settings) -> Result<()> {
+pub(super) fn create(path: &Path, settings: &Settings, lexical: &LexicalSettings) -> Result<()> {
     let unfinished = path.with_extension("new");
     let database = match builder().create(&unfinished) {
         Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
@@ -38,22 +38,22 @@ pub(super) fn create(path: &Path, settings: &Settings) -> Result<()> {
         let _ = std::fs::remove_file(&unfinished);
         return Err(Error::misuse(format!("{} is there already; open it", path.display())).with_path(path));
     }
-    initialize(&database, settings)?;
+    initialize(&database, settings, lexical)?;
     database.close().map_err(|error| located(failed(error), path))?;
     std::fs::rename(&unfinished, path).map_err(|source| Error::io("make the store", path, source))?;
     sync_directory(path)
 }
 
-pub(super) fn in_memory(settings: &Settings) -> Result<Database> {
+pub(super) fn in_memory(settings: &Settings, lexical: &LexicalSettings) -> Result<Database> {
     let database = builder().create_with_backend(InMemoryBackend::new()).map_err(failed)?;
-    initialize(&database, settings)?;
+    initialize(&database, settings, lexical)?;
     Ok(database)
 }
 
-fn initialize(database: &Database, settings: &Settings) -> Result<()> {
+fn initialize(database: &Database, settings: &Settings, lexical: &LexicalSettings) -> Result<()> {
     let mut transaction = database.begin_write().map_err(failed)?;
     transaction.set_quick_repair(true);
-    write::initialize(&transaction, settings, &State::default())?;
+    write::initialize(&transaction, settings, lexical, &State::default())?;
     transaction.commit().map_err(failed)
 }
 

@@ -41,6 +41,7 @@ pub(crate) enum Kind {
     Change = 6,
     Fields = 7,
     FieldRows = 8,
+    Lexical = 9,
 }
 
 /// What a collection is made with; never changes.
@@ -56,6 +57,19 @@ pub(crate) struct Settings {
     pub(crate) encoder: String,
     /// The kind of index by its name.
     pub(crate) index: String,
+}
+
+/// How its words are searched; collections that are older than this record do without it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct LexicalSettings {
+    /// [`Language`](crate::Language) by its name; empty if words are not searched.
+    pub(crate) language: String,
+}
+
+impl Default for LexicalSettings {
+    fn default() -> Self {
+        Self { language: crate::language::Language::default().name().to_owned() }
+    }
 }
 
 /// Where the collection stands; changes with every batch.

@@ -23,10 +23,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
-pub(crate) use codec::Settings;
+pub(crate) use codec::{LexicalSettings, Settings};
 pub(crate) use entry::{Entry, EntryKind};
 pub(crate) use fields::EntryRange;
 pub(crate) use reader::Reader;
+#[cfg(feature = "lexical")]
+pub(crate) use reader::StoredPassage;
 pub(crate) use write::{Batch, NewPassage, Written, random_nonce};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +40,7 @@ const CACHE_BYTES: usize = 64 << 20;
 pub(crate) struct Store {
     database: Handle,
     settings: Settings,
+    lexical: LexicalSettings,
     poisoned: AtomicBool,
 }
 
@@ -48,8 +51,8 @@ enum Handle {
 
 impl Store {
     /// Makes a store at `path`, where nothing may be. The file appears complete or not at all.
-    pub(crate) fn create(path: &Path, settings: Settings) -> Result<Self> {
-        backend::create(path, &settings)?;
+    pub(crate) fn create(path: &Path, settings: Settings, lexical: &LexicalSettings) -> Result<Self> {
+        backend::create(path, &settings, lexical)?;
         let store = Self::open(path, &mut |_| ())?;
         if store.settings == settings {
             Ok(store)
@@ -72,22 +75,26 @@ impl Store {
     }
 
     /// A store that ends with the process.
-    pub(crate) fn in_memory(settings: &Settings) -> Result<Self> {
-        Self::from_handle(Handle::Writable(backend::in_memory(settings)?))
+    pub(crate) fn in_memory(settings: &Settings, lexical: &LexicalSettings) -> Result<Self> {
+        Self::from_handle(Handle::Writable(backend::in_memory(settings, lexical)?))
     }
 
     fn from_handle(database: Handle) -> Result<Self> {
-        let settings = guarded(|| {
+        let (settings, lexical) = guarded(|| {
             let transaction = database.begin_read()?;
             let settings = Reader::settings(&transaction)?;
             Reader::new(&transaction, &settings)?.check_counts()?;
-            Ok(settings)
+            Ok((settings, Reader::lexical_settings(&transaction)?))
         })?;
-        Ok(Self { database, settings, poisoned: AtomicBool::new(false) })
+        Ok(Self { database, settings, lexical, poisoned: AtomicBool::new(false) })
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) fn lexical_settings(&self) -> &LexicalSettings {
+        &self.lexical
     }
 
     pub(crate) fn is_read_only(&self) -> bool {

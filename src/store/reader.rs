@@ -5,9 +5,11 @@ use std::ops::Bound;
 use half::f16;
 use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
-use super::codec::{Change, Kind, PassageRecord, Settings, State, unseal, unseal_embedding, unseal_embedding_into};
+use super::codec::{
+    Change, Kind, LexicalSettings, PassageRecord, Settings, State, unseal, unseal_embedding, unseal_embedding_into,
+};
 use super::fields::FieldIndexes;
-use super::schema::{CHANGES, EMBEDDINGS, IDS, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
+use super::schema::{CHANGES, EMBEDDINGS, IDS, LEXICAL_KEY, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
 use super::{failed, guarded};
 use crate::error::{Error, Result};
 use crate::field::Subject;
@@ -40,6 +42,14 @@ impl Reader {
         let value =
             value.ok_or_else(|| Error::corrupt("the store lacks its settings; restore the collection from a copy"))?;
         unseal(Kind::Settings, SETTINGS_KEY, value.value())
+    }
+
+    pub(super) fn lexical_settings(transaction: &ReadTransaction) -> Result<LexicalSettings> {
+        let table = transaction.open_table(SETTINGS).map_err(failed)?;
+        match table.get(LEXICAL_KEY).map_err(failed)? {
+            Some(value) => unseal(Kind::Lexical, LEXICAL_KEY, value.value()),
+            None => Ok(LexicalSettings::default()),
+        }
     }
 
     pub(super) fn new(transaction: &ReadTransaction, settings: &Settings) -> Result<Self> {

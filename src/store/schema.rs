@@ -3,7 +3,7 @@
 
 use redb::TableDefinition;
 
-/// `settings`, `state` and `fields`: what the collection is made with, and where it stands.
+/// `settings`, `lexical`, `state` and `fields`: what the collection is made with, and where it stands.
 pub(super) const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
 /// RowId to passage.
 pub(super) const PASSAGES: TableDefinition<u64, &[u8]> = TableDefinition::new("passages");
@@ -20,3 +20,4 @@ pub(super) const FIELDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("f
 pub(super) const SETTINGS_KEY: &str = "settings";
 pub(super) const STATE_KEY: &str = "state";
 pub(super) const FIELDS_KEY: &str = "fields";
+pub(super) const LEXICAL_KEY: &str = "lexical";

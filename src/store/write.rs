@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use half::f16;
 use redb::{ReadableTable, Table, WriteTransaction};
 
-use super::codec::{Change, Kind, PassageRecord, Settings, State, seal, seal_embedding, unseal};
+use super::codec::{Change, Kind, LexicalSettings, PassageRecord, Settings, State, seal, seal_embedding, unseal};
 use super::failed;
 use super::fields::Update;
-use super::schema::{CHANGES, EMBEDDINGS, IDS, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
+use super::schema::{CHANGES, EMBEDDINGS, IDS, LEXICAL_KEY, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
 use crate::error::{Error, ErrorKind, Result};
 use crate::passage::RowId;
 
@@ -51,9 +51,15 @@ struct Tables<'t> {
     ids: Table<'t, &'static str, &'static [u8]>,
 }
 
-pub(super) fn initialize(transaction: &WriteTransaction, settings: &Settings, state: &State) -> Result<()> {
+pub(super) fn initialize(
+    transaction: &WriteTransaction,
+    settings: &Settings,
+    lexical: &LexicalSettings,
+    state: &State,
+) -> Result<()> {
     let mut table = transaction.open_table(SETTINGS).map_err(failed)?;
     table.insert(SETTINGS_KEY, seal(Kind::Settings, SETTINGS_KEY, settings)?.as_slice()).map_err(failed)?;
+    table.insert(LEXICAL_KEY, seal(Kind::Lexical, LEXICAL_KEY, lexical)?.as_slice()).map_err(failed)?;
     table.insert(STATE_KEY, seal(Kind::State, STATE_KEY, state)?.as_slice()).map_err(failed)?;
     transaction.open_table(CHANGES).map_err(failed)?;
     Tables::open(transaction).map(drop)

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use marcato::eval::Measure;
 
-use super::{EncoderArgs, positive};
+use super::{EncoderArgs, ModeArg, positive};
 
 pub(super) const EVAL_HELP: &str = "Files:
   DIR          BEIR: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv
@@ -81,9 +80,3 @@ const SEARCHING: [&str; 8] = ["data", "split", "mode", "top", "model", "precisio
 
 /// Those that say how the first stage searches: of no use where it is given.
 const ENCODING: [&str; 5] = ["collection", "mode", "top", "model", "precision"];
-
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ModeArg {
-    /// By the similarity of embeddings, compared one by one
-    Dense,
-}

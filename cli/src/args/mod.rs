@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use marcato::Filter;
+use marcato::{Filter, Language};
 
-pub(crate) use eval::{Eval, ModeArg};
+pub(crate) use eval::Eval;
 pub(crate) use model::{ActivationArg, BackendArg, EncoderArgs, Kind, Model, PrecisionArg, Score};
 
 use eval::EVAL_HELP;
@@ -96,8 +96,16 @@ Examples:
   marcato add papers.marcato corpus.jsonl --json
   zcat dump.jsonl.gz | marcato add dump.marcato -";
 
-const QUERY_HELP: &str = "Examples:
+const QUERY_HELP: &str = "By words, \"quoted phrases\" must occur as they stand, and cens* is the beginning of a word; every other word counts if
+it occurs. Scores are similarities (dense), BM25 (lexical), 0 to 1 within the query (hybrid), or the reranker's.
+
+Examples:
   marcato query notes.marcato \"how big is London\" -k 5
+  marcato query notes.marcato \"XJ-900 seal\" --mode hybrid --highlight
+  marcato query notes.marcato '\"census of 2011\" inhab*' --mode lexical
+  marcato query notes.marcato \"how big is London\" --mode hybrid --rerank ./ms-marco-MiniLM-L6-v2 --rerank-top 50
+  marcato query notes.marcato --like london -k 5              more like that passage
+  marcato query notes.marcato \"roof\" --collapse author --mmr 0.7 --offset 10
   marcato query notes.marcato \"how big is London\" --json
   marcato query notes.marcato \"how big is London\" --filter 'year >= 2011 and lang in [\"en\", \"fr\"]' --explain
   marcato query papers.marcato --json - < queries.jsonl      a query a line: {\"id\", \"text\"}, or bare text";
@@ -140,6 +148,9 @@ pub(crate) struct Add {
     /// How a new collection searches
     #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
     pub(crate) index: IndexArg,
+    /// The language of a new collection's words, or "none", or "off" to search by meaning only
+    #[arg(long, value_name = "NAME", default_value = "english", value_parser = language)]
+    pub(crate) language: LanguageArg,
     /// Say on standard error when a batch is durable
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -150,10 +161,41 @@ pub(crate) struct Query {
     /// The collection's directory
     pub(crate) collection: PathBuf,
     /// The question, or - for a question a line from standard input
-    pub(crate) text: String,
+    #[arg(required_unless_present = "like", conflicts_with = "like")]
+    pub(crate) text: Option<String>,
+    /// Find more like the passage with this id, in place of a question
+    #[arg(long, value_name = "ID")]
+    pub(crate) like: Option<String>,
+    /// What to search by: meaning, words, or both
+    #[arg(long, value_enum, default_value_t = ModeArg::Dense)]
+    pub(crate) mode: ModeArg,
+    /// How both become one ranking
+    #[arg(long, value_enum, default_value_t = FusionArg::Weighted)]
+    pub(crate) fusion: FusionArg,
     /// How many passages to print
     #[arg(short = 'k', long = "top", value_name = "N", default_value_t = 10, value_parser = positive)]
     pub(crate) top: usize,
+    /// How many of the best to leave out first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: usize,
+    /// Leave out what scores less
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub(crate) min_score: Option<f32>,
+    /// Let this cross-encoder read the best candidates and order them; twice for a cascade, the quick one first
+    #[arg(long, value_name = "NAME_OR_DIR")]
+    pub(crate) rerank: Vec<String>,
+    /// How many candidates it reads, one number for each --rerank
+    #[arg(long, value_name = "N", value_parser = positive, requires = "rerank")]
+    pub(crate) rerank_top: Vec<usize>,
+    /// Keep the best passage of those with the same value in this field of their metadata
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) collapse: Option<String>,
+    /// Prefer passages that differ from those above them: 1 for relevance alone, 0 for difference alone
+    #[arg(long, value_name = "LAMBDA")]
+    pub(crate) mmr: Option<f32>,
+    /// Show the sentence that answers best, with the query's words marked
+    #[arg(long)]
+    pub(crate) highlight: bool,
     /// Compare with every passage even where the approximate index would do
     #[arg(long)]
     pub(crate) exact: bool,
@@ -245,10 +287,39 @@ pub(crate) struct Bench {
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModeArg {
+    /// By meaning
+    Dense,
+    /// By words
+    Lexical,
+    /// By both
+    Hybrid,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FusionArg {
+    /// The mean of both scores, each stretched over 0 to 1
+    Weighted,
+    /// Reciprocal rank fusion, k = 60
+    Rrf,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IndexArg {
     Auto,
     Exact,
     Hnsw,
+}
+
+/// A language to search words in, or none at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LanguageArg(pub(crate) Option<Language>);
+
+fn language(name: &str) -> Result<LanguageArg, String> {
+    match name {
+        "off" => Ok(LanguageArg(None)),
+        name => name.parse().map(|language| LanguageArg(Some(language))).map_err(|error| format!("{error}, or off")),
+    }
 }
 
 /// A number of at least 1.

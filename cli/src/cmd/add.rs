@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Add, output: &mut Output) -> Result<()> {
     let started = Instant::now();
     let sources = read::sources(&args.paths)?;
     let options = open::with_encoder(&args.encoder)?.index(open::index(args.index));
-    let collection = options.open_or_create(&args.collection)?;
+    let collection = open::words(options, args.language).open_or_create(&args.collection)?;
     open::report(&collection);
     let bar = progress::reading(read::total_bytes(&sources));
     bar.set_message("Adding");

@@ -16,6 +16,7 @@ pub(crate) fn run(args: &Stats, output: &mut Output) -> Result<()> {
             "dimension": stats.dimension,
             "similarity": stats.similarity.name(),
             "index": stats.index.name(),
+            "words": stats.language.map(|language| language.name()),
             "encoder": stats.encoder,
             "fingerprint": stats.fingerprint,
             "seq": stats.seq,
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &Stats, output: &mut Output) -> Result<()> {
     output.line(format!("dimension   {}", stats.dimension))?;
     output.line(format!("similarity  {}", stats.similarity))?;
     output.line(format!("index       {}", stats.index))?;
+    output.line(format!("words       {}", stats.language.map_or("not searched", |language| language.name())))?;
     output.line(format!("encoder     {encoder}"))?;
     output.line(format!("size        {}", indicatif::HumanBytes(stats.bytes)))
 }

@@ -1,6 +1,6 @@
 //! Lines of bytes with their numbers, of bounded length; blank ones left out.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 /// The most bytes that a line may have.
 const MAX_LINE_BYTES: u64 = 64 << 20;
@@ -14,6 +14,13 @@ pub(crate) struct Lines<R> {
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(reader: R) -> Self {
         Self { reader, number: 0 }
+    }
+}
+
+impl<R: Read> Lines<BufReader<R>> {
+    /// Whether the next line is there already, so that nobody has to wait for it.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.reader.buffer().contains(&b'\n')
     }
 }
 

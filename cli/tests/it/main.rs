@@ -4,6 +4,7 @@
 //! - `files`: every format that `add` reads
 //! - `eval`: measuring rankings
 //! - `score`: pairs of texts and cross-encoders
+//! - `search`: modes, stages and pages of a query
 //! - `refusals`: bad input, each with its message and exit code
 //! - `hub`: models by their names, and from a hub on loopback
 //! - `kill`: SIGKILL in the middle of `add`
@@ -25,4 +26,5 @@ mod hub;
 mod kill;
 mod refusals;
 mod score;
+mod search;
 mod support;

@@ -19,10 +19,14 @@ mod format;
 mod ingest;
 mod limits;
 mod model;
+#[cfg(feature = "lexical")]
+mod modes;
 mod opening;
 mod plan;
 #[cfg(feature = "usearch")]
 mod recovery;
+#[cfg(feature = "lexical")]
+mod words;
 
 use std::path::Path;
 

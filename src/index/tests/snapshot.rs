@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::snapshot::{self, Expected, Header, Loading, Reason};
 use super::super::{HnswIndex, VectorIndex};
 use super::{Dice, Source, stored};
 use crate::passage::RowId;
 use crate::similarity::Similarity;
+use crate::snapshot::{self, Expected, Header, Loading, Reason};
 
 const DIMENSION: usize = 16;
 const COLLECTION: [u8; 16] = *b"0123456789abcdef";

@@ -221,7 +221,7 @@ fn a_reader_sees_the_store_as_it_was() {
 
 #[test]
 fn a_store_in_memory_does_the_same() {
-    let store = Store::in_memory(&super::settings()).unwrap();
+    let store = Store::in_memory(&super::settings(), &super::LexicalSettings::default()).unwrap();
     add(&store, &[("a", "1"), ("", "2")]);
     delete(&store, &["a"]);
     assert_eq!(contents(&store).unwrap(), [(1, "row-1".to_owned(), "2".to_owned())]);

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::super::codec::{
-    Change, Fields, IndexedField, Kind, PassageRecord, Settings, State, seal, seal_embedding, seal_rows, unseal,
-    unseal_embedding, unseal_rows,
+    Change, Fields, IndexedField, Kind, LexicalSettings, PassageRecord, Settings, State, seal, seal_embedding, seal_rows,
+    unseal, unseal_embedding, unseal_rows,
 };
 use super::refused;
 use crate::error::{ErrorKind, Result};
@@ -82,6 +82,10 @@ fn sealed() -> Vec<(Kind, Vec<u8>, Reading)> {
         (Kind::FieldRows, seal_rows(b"key", &rows()).unwrap(), |bytes| {
             unseal_rows(b"key", 2, bytes).map(|found| assert_eq!(found, rows()))
         }),
+        (Kind::Lexical, seal(Kind::Lexical, "lexical", &LexicalSettings::default()).unwrap(), |bytes| {
+            unseal(Kind::Lexical, "lexical", bytes)
+                .map(|found: LexicalSettings| assert_eq!(found, LexicalSettings::default()))
+        }),
     ]
 }
 
@@ -121,6 +125,8 @@ fn the_bytes_of_every_kind_stay() {
          79656172 5f11a4819fbcb305",
         // A Roaring bitmap of one array: cookie, containers, key and cardinality - 1, offset, rows.
         "08010000 16000000 3a300000 01000000 0200 0200 10000000 0000 0300 ffff d44b7b0a96ec3941",
+        // language.
+        "09010000 0f000000 0700000000000000 656e676c697368 249808540d0eb598",
     ];
     let found: Vec<String> = sealed().iter().map(|(_, bytes, _)| hex(bytes)).collect();
     let expected: Vec<String> = expected.iter().map(|text| text.replace(' ', "")).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase};
 
-use super::{Batch, Store, add, contents, ids, made, open, refused, settings};
+use super::{Batch, LexicalSettings, Store, add, contents, ids, made, open, refused, settings};
 use crate::error::ErrorKind;
 
 #[test]
@@ -65,7 +65,7 @@ fn what_an_interrupted_creation_left_is_overcome() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.redb");
         fs::write(folder.path().join("store.new"), left).unwrap();
-        let store = Store::create(&path, settings()).unwrap();
+        let store = Store::create(&path, settings(), &LexicalSettings::default()).unwrap();
         assert_eq!(contents(&store).unwrap(), [], "{} bytes left", left.len());
         add(&store, &[("a", "1")]);
         drop(store);
@@ -78,10 +78,10 @@ fn what_an_interrupted_creation_left_is_overcome() {
 fn creating_never_takes_the_place_of_a_store() {
     let (_folder, path, store) = made();
     add(&store, &[("a", "1")]);
-    refused(Store::create(&path, settings()));
+    refused(Store::create(&path, settings(), &LexicalSettings::default()));
     add(&store, &[("b", "2")]);
     drop(store);
-    assert_eq!(refused(Store::create(&path, settings())).kind(), ErrorKind::Misuse);
+    assert_eq!(refused(Store::create(&path, settings(), &LexicalSettings::default())).kind(), ErrorKind::Misuse);
     assert_eq!(ids(&open(&path).unwrap()), ["a", "b"]);
 }
 
@@ -96,7 +96,7 @@ fn creators_that_race_lose_nothing() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     barrier.wait();
-                    if let Ok(store) = Store::create(&path, settings()) {
+                    if let Ok(store) = Store::create(&path, settings(), &LexicalSettings::default()) {
                         add(&store, &[("", "mine")]);
                         won.fetch_add(1, Ordering::SeqCst);
                     }
@@ -154,7 +154,7 @@ fn a_directory_in_the_files_place_is_an_error() {
     fs::create_dir(&path).unwrap();
     refused(open(&path));
     refused(Store::open_read_only(&path));
-    refused(Store::create(&path, settings()));
+    refused(Store::create(&path, settings(), &LexicalSettings::default()));
 }
 
 #[test]

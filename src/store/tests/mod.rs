@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use half::f16;
 use tempfile::TempDir;
 
-use super::codec::Settings;
+use super::codec::{LexicalSettings, Settings};
 use super::{Batch, NewPassage, Store, Written};
 use crate::error::{Error, Result};
 use crate::passage::RowId;
@@ -42,7 +42,7 @@ fn settings() -> Settings {
 fn made() -> (TempDir, PathBuf, Store) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let store = Store::create(&path, settings()).unwrap();
+    let store = Store::create(&path, settings(), &LexicalSettings::default()).unwrap();
     (folder, path, store)
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::rerank::Texts;
 use super::{Subject, name, path};
-use crate::args::{Eval, ModeArg};
+use crate::args::Eval;
 use crate::{open, progress};
 
 /// Passages that are encoded together.
@@ -29,7 +29,7 @@ pub(super) fn answered(args: &Eval, data: &Path) -> Result<Subject> {
         ("split", json!(args.split)),
         ("passages", json!(stats.passages)),
         ("model", json!(stats.encoder)),
-        ("mode", json!(args.mode.name())),
+        ("mode", json!(open::mode(args.mode).name())),
         ("milliseconds_per_query", json!((milliseconds * 10.0).round() / 10.0)),
     ];
     if let Some(collection) = &args.collection {
@@ -85,10 +85,8 @@ fn ask(args: &Eval, collection: &Collection, dataset: &Dataset) -> Result<(Run, 
     let (mut run, mut milliseconds) = (Run::default(), Vec::new());
     for (id, text) in dataset.queries() {
         let started = Instant::now();
-        let hits = match args.mode {
-            ModeArg::Dense => collection.query(text).top(args.top).exact(args.exact).run(),
-        }
-        .with_context(|| format!("query \"{id}\""))?;
+        let asked = collection.query(text).mode(open::mode(args.mode)).top(args.top).exact(args.exact);
+        let hits = asked.run().with_context(|| format!("query \"{id}\""))?;
         milliseconds.push(started.elapsed().as_secs_f64() * 1e3);
         run.insert(id, hits.iter().map(|hit| (hit.id.as_str(), hit.score)))?;
         bar.inc(1);
@@ -118,12 +116,4 @@ fn missing_passages(collection: &Collection, dataset: &Dataset) -> Result<Vec<St
         )
     };
     Ok(first.map(warn).into_iter().collect())
-}
-
-impl ModeArg {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Dense => "dense",
-        }
-    }
 }

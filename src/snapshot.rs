@@ -133,6 +133,34 @@ pub(crate) fn write(path: &Path, header: &Header, payload: &[u8]) -> Result<()> 
 
 /// The snapshot at `path`, if it is whole and what is [`Expected`].
 pub(crate) fn read(path: &Path, expected: &Expected<'_>) -> Result<Snapshot, Reason> {
+    let Opened { mut file, header, payload_length, checksum } = open(path, expected)?;
+    let mut payload = Vec::new();
+    let length = usize::try_from(payload_length).map_err(|_| Reason::Unreadable(io::ErrorKind::OutOfMemory.into()))?;
+    payload.try_reserve_exact(length).map_err(|error| Reason::Unreadable(io::Error::other(error)))?;
+    payload.resize(length, 0);
+    fill(&mut file, &mut payload)?;
+    if xxh3_128(&payload) != checksum {
+        return Err(Reason::Torn("the checksum of its payload is wrong"));
+    }
+    Ok(Snapshot { header, payload })
+}
+
+/// What the snapshot at `path` says of itself, as far as that can be told without reading its payload.
+#[cfg(feature = "lexical")]
+pub(crate) fn peek(path: &Path, expected: &Expected<'_>) -> Result<Header, Reason> {
+    open(path, expected).map(|opened| opened.header)
+}
+
+/// A snapshot whose header was read and found to be what is expected.
+struct Opened {
+    /// At the payload.
+    file: File,
+    header: Header,
+    payload_length: u64,
+    checksum: u128,
+}
+
+fn open(path: &Path, expected: &Expected<'_>) -> Result<Opened, Reason> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Reason::Missing),
@@ -152,16 +180,7 @@ pub(crate) fn read(path: &Path, expected: &Expected<'_>) -> Result<Snapshot, Rea
         return Err(Reason::Torn("it has another length than it says"));
     }
     check(&header, expected)?;
-
-    let mut payload = Vec::new();
-    let length = usize::try_from(payload_length).map_err(|_| Reason::Unreadable(io::ErrorKind::OutOfMemory.into()))?;
-    payload.try_reserve_exact(length).map_err(|error| Reason::Unreadable(io::Error::other(error)))?;
-    payload.resize(length, 0);
-    fill(&mut file, &mut payload)?;
-    if xxh3_128(&payload) != checksum {
-        return Err(Reason::Torn("the checksum of its payload is wrong"));
-    }
-    Ok(Snapshot { header, payload })
+    Ok(Opened { file, header, payload_length, checksum })
 }
 
 /// A mark beside a snapshot that its bytes are being handed to the engine.
