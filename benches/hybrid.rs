@@ -34,7 +34,7 @@ fn main() {
             let (begin, end) = words.split_at(words.len() / 2);
             (if first { begin } else { end }).join(" ")
         };
-        format!("{} {}", half(a, n % 2 == 0), half(b, n % 2 == 1))
+        format!("{} {}", half(a, n.is_multiple_of(2)), half(b, !n.is_multiple_of(2)))
     };
     let passages: Vec<Passage> = (0..rows).map(|n| Passage::new(text(n)).embedding(dice.embedding())).collect();
     println!("{rows} passages of {} texts", texts.len());

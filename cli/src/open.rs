@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use marcato::{
-    BackendKind, BiEncoder, BiEncoderOptions, Collection, CollectionOptions, CrossEncoder, ErrorKind, Fusion, Index, Mode,
-    ModelKind, Precision, ScoreActivation,
+    BackendKind, BiEncoder, BiEncoderOptions, Collection, CollectionOptions, CrossEncoder, ErrorKind, Fusion, Index,
+    Mode, ModelKind, Precision, ScoreActivation,
 };
 
 use crate::args::{

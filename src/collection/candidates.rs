@@ -135,14 +135,7 @@ impl Inner {
 impl Candidates {
     /// None, of a collection that has none.
     pub(super) fn none(reader: Arc<Reader>) -> Self {
-        Self {
-            found: Vec::new(),
-            reader,
-            matching: None,
-            plan: Plan::Nothing,
-            rescored: 0,
-            times: Times::default(),
-        }
+        Self { found: Vec::new(), reader, matching: None, plan: Plan::Nothing, rescored: 0, times: Times::default() }
     }
 
     fn by_meaning(dense: Dense) -> Self {

@@ -69,7 +69,8 @@ impl LexicalIndex {
 
     fn with(directory: RamDirectory, mut index: tantivy::Index, language: Language) -> Result<Self> {
         let analysis = Analysis::new(language);
-        let analyzers = TokenizerManager::new();
+        // With tantivy's own: it looks up a "default" even for fields that are no text.
+        let analyzers = TokenizerManager::default();
         analyzers.register(STEMS, analysis.stem_analyzer());
         analyzers.register(WORDS, analysis.word_analyzer());
         index.set_tokenizers(analyzers);

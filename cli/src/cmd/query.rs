@@ -4,9 +4,9 @@ use std::io::{BufReader, stdin};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use marcato::{Collection, Explanation, Hit, Metadata, Mode, Query, Reranker, Warning};
+use marcato::{Collection, Explanation, Hit, Metadata, Mode, Query, Reranker, Scores, Warning};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::args::Query as Args;
 use crate::open;
@@ -27,13 +27,26 @@ struct HitLine<'a> {
     score: f32,
     /// What each stage said, where more than one did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    scores: Option<Value>,
+    scores: Option<StageScores>,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     text: &'a str,
     metadata: &'a Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     highlight: Option<Value>,
+}
+
+/// A hit's scores as JSON: `f32` each, so that a number is printed as it is everywhere else.
+#[derive(Serialize)]
+struct StageScores {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dense: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lexical: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fused: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerank: Option<f32>,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
@@ -215,13 +228,10 @@ fn explanation_line(explanation: &Explanation) -> Value {
     })
 }
 
-fn scores(hit: &Hit) -> Option<Value> {
-    let scores = hit.scores;
-    let stages =
-        [("dense", scores.dense), ("lexical", scores.lexical), ("fused", scores.fused), ("rerank", scores.rerank)];
-    let scores: Map<String, Value> =
-        stages.into_iter().filter_map(|(name, score)| Some((name.to_owned(), score?.into()))).collect();
-    (scores.len() > 1).then_some(Value::Object(scores))
+fn scores(hit: &Hit) -> Option<StageScores> {
+    let Scores { dense, lexical, fused, rerank, .. } = hit.scores;
+    let several = [dense, lexical, fused, rerank].iter().flatten().count() > 1;
+    several.then_some(StageScores { dense, lexical, fused, rerank })
 }
 
 fn highlight(hit: &Hit) -> Option<Value> {

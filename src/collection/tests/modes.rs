@@ -77,7 +77,8 @@ fn a_filter_holds_in_every_mode() {
     let collection = sample(400);
     let ask = |mode| collection.ask_both("w0 w3", embedding(1)).mode(mode).top(400);
     let filtered = |mode| ask(mode).filter("group = 3".parse().unwrap());
-    let matching = |hits: Vec<super::Hit>| hits.into_iter().filter(|hit| hit.metadata["group"] == 3).collect::<Vec<_>>();
+    let matching =
+        |hits: Vec<super::Hit>| hits.into_iter().filter(|hit| hit.metadata["group"] == 3).collect::<Vec<_>>();
     let (dense, lexical) = (matching(ask(Mode::Dense).run().unwrap()), matching(ask(Mode::Lexical).run().unwrap()));
     assert!(dense.len() == 57 && lexical.len() > 10 && lexical.len() < 57);
     assert_eq!(filtered(Mode::Dense).run().unwrap(), dense);
@@ -229,7 +230,7 @@ fn more_like_a_passage_leaves_it_out() {
     let collection = with_toy().in_memory().unwrap();
     collection
         .add(
-            [("a", "red \"green\" blue*"), ("b", "green red"), ("c", "blue"), ("d", "mauve")]
+            [("a", "red \" green \" blue *"), ("b", "green red"), ("c", "blue"), ("d", "mauve")]
                 .map(|(id, text)| Passage::new(text).id(id)),
         )
         .unwrap();

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::super::codec::{
-    Change, Fields, IndexedField, Kind, LexicalSettings, PassageRecord, Settings, State, seal, seal_embedding, seal_rows,
-    unseal, unseal_embedding, unseal_rows,
+    Change, Fields, IndexedField, Kind, LexicalSettings, PassageRecord, Settings, State, seal, seal_embedding,
+    seal_rows, unseal, unseal_embedding, unseal_rows,
 };
 use super::refused;
 use crate::error::{ErrorKind, Result};

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Eval, output: &mut Output) -> Result<()> {
         && let Some(path) = &args.run
     {
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        let tag = format!("marcato-{}", if cross_encoder.is_some() { "rerank" } else { crate::open::mode(args.mode).name() });
+        let tag = format!("marcato-{}", if cross_encoder.is_some() { "rerank" } else { open::mode(args.mode).name() });
         subject
             .run
             .write_trec(BufWriter::new(file), &tag)
