@@ -24,7 +24,7 @@ use crate::store::{LexicalSettings, Settings, Store, random_nonce};
 
 const STORE_FILE: &str = "store.redb";
 
-fn store_path(directory: &Path) -> PathBuf {
+pub(super) fn store_path(directory: &Path) -> PathBuf {
     directory.join(STORE_FILE)
 }
 
@@ -34,12 +34,17 @@ pub(super) fn exists(directory: &Path) -> bool {
 }
 
 pub(super) fn create(options: CollectionOptions, directory: &Path) -> Result<Collection> {
-    if exists(directory) {
-        return Err(
-            Error::misuse(format!("{} is a collection already; open it", directory.display())).with_path(directory)
-        );
-    }
+    refuse_collection(directory)?;
     let settings = new_settings(&options)?;
+    make_directory(directory)?;
+    let store = Store::create(&store_path(directory), settings, &lexical_settings(&options))?;
+    index_fields(&store, &options)?;
+    assemble(options, store, Some(directory))
+}
+
+/// A directory for a new collection, with nothing else in it.
+pub(super) fn make_directory(directory: &Path) -> Result<()> {
+    refuse_collection(directory)?;
     fs::create_dir_all(directory).map_err(|source| match source.kind() {
         std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory => {
             Error::misuse(format!("{} is a file; a collection is a directory of its own", directory.display()))
@@ -47,10 +52,7 @@ pub(super) fn create(options: CollectionOptions, directory: &Path) -> Result<Col
         }
         _ => Error::io("make the collection", directory, source),
     })?;
-    refuse_foreign_files(directory)?;
-    let store = Store::create(&store_path(directory), settings, &lexical_settings(&options))?;
-    index_fields(&store, &options)?;
-    assemble(options, store, Some(directory))
+    refuse_foreign_files(directory)
 }
 
 pub(super) fn in_memory(options: CollectionOptions) -> Result<Collection> {
@@ -90,6 +92,15 @@ pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: 
         options.encoder.preload();
     }
     assemble(options, store, Some(directory))
+}
+
+fn refuse_collection(directory: &Path) -> Result<()> {
+    if exists(directory) {
+        return Err(
+            Error::misuse(format!("{} is a collection already; open it", directory.display())).with_path(directory)
+        );
+    }
+    Ok(())
 }
 
 /// A directory with other things in it is more likely a mistyped path than a place for a collection.

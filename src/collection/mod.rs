@@ -1,6 +1,7 @@
 //! "I have texts; find the relevant ones": the handle, and the only place where store, views and encoder meet.
 
 mod answer;
+mod backup;
 mod candidates;
 mod choice;
 mod diversify;

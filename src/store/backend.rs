@@ -18,8 +18,12 @@ fn builder() -> Builder {
     builder
 }
 
-/// Makes the file under another name and renames it when it is whole: a crash leaves no half-made collection.
 pub(super) fn create(path: &Path, settings: &Settings, lexical: &LexicalSettings) -> Result<()> {
+    make(path, |database| initialize(database, settings, lexical))
+}
+
+/// Makes the file under another name and renames it when `fill` has made it whole: a crash leaves no half-made collection.
+pub(super) fn make(path: &Path, fill: impl FnOnce(&Database) -> Result<()>) -> Result<()> {
     let unfinished = path.with_extension("new");
     let database = match builder().create(&unfinished) {
         Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
@@ -38,7 +42,11 @@ pub(super) fn create(path: &Path, settings: &Settings, lexical: &LexicalSettings
         let _ = std::fs::remove_file(&unfinished);
         return Err(Error::misuse(format!("{} is there already; open it", path.display())).with_path(path));
     }
-    initialize(&database, settings, lexical)?;
+    if let Err(error) = fill(&database) {
+        drop(database);
+        let _ = std::fs::remove_file(&unfinished);
+        return Err(error);
+    }
     database.close().map_err(|error| located(failed(error), path))?;
     std::fs::rename(&unfinished, path).map_err(|source| Error::io("make the store", path, source))?;
     sync_directory(path)

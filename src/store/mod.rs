@@ -8,6 +8,7 @@
 
 mod backend;
 mod codec;
+mod copy;
 mod entry;
 mod fields;
 mod reader;

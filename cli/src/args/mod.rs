@@ -60,6 +60,12 @@ pub(crate) enum Command {
     /// List the fields that are indexed for filters, or index more
     #[command(after_help = INDEX_HELP)]
     Index(IndexFields),
+    /// Copy a collection, every record verified; the copy is a collection itself
+    #[command(after_help = "Example:\n  marcato backup notes.marcato /media/stick/notes-2026-11.marcato")]
+    Backup(Backup),
+    /// Make a collection of a backup
+    #[command(after_help = "Example:\n  marcato restore /media/stick/notes-2026-11.marcato notes.marcato")]
+    Restore(Restore),
     /// Turn texts into embeddings: JSONL {"text"} in, JSONL {"embedding"} out, in the same order
     #[command(after_help = ENCODE_HELP)]
     Encode(Encode),
@@ -239,6 +245,22 @@ pub(crate) struct List {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Stats {
     /// The collection's directory
+    pub(crate) collection: PathBuf,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Backup {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+    /// The directory to copy it to, where nothing may be yet
+    pub(crate) destination: PathBuf,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Restore {
+    /// The backup's directory
+    pub(crate) backup: PathBuf,
+    /// The collection to make, where nothing may be yet
     pub(crate) collection: PathBuf,
 }
 

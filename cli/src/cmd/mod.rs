@@ -1,6 +1,7 @@
 //! The command table.
 
 mod add;
+mod backup;
 mod bench;
 mod completions;
 mod delete;
@@ -31,6 +32,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::List(list) => list::run(list, &mut output),
         Command::Stats(stats) => stats::run(stats, &mut output),
         Command::Index(index) => index::run(index, &mut output),
+        Command::Backup(backup) => backup::run(backup),
+        Command::Restore(restore) => backup::restore(restore),
         Command::Encode(encode) => encode::run(encode, &mut output),
         Command::Bench(bench) => bench::run(bench, &mut output),
         Command::Eval(eval) => eval::run(eval, &mut output),

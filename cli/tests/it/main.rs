@@ -17,6 +17,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod backup;
 mod eval;
 mod files;
 mod filters;

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod backup;
 mod batches;
 mod concurrency;
 #[cfg(feature = "usearch")]
