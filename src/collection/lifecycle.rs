@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::choice::{DefaultEncoder, EncoderChoice};
 use super::filtered::Remembered;
+use super::holder::{self, Holder};
 #[cfg(feature = "lexical")]
 use super::lexical_view::LexicalView;
 use super::options::{CollectionOptions, Index};
@@ -76,7 +77,7 @@ pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: 
     }
     let path = store_path(directory);
     let store = if read_only {
-        Store::open_read_only(&path)?
+        Store::open_read_only(&path)
     } else {
         let on_progress = &mut options.on_progress;
         Store::open(&path, &mut |percent| {
@@ -84,8 +85,9 @@ pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: 
                 // A store half mended is no use to anybody: this stage cannot be stopped.
                 let _ = on_progress(Progress { stage: Stage::Repair, done: percent, total: 100 });
             }
-        })?
-    };
+        })
+    }
+    .map_err(|error| holder::named(error, directory))?;
     check_settings(&mut options, store.settings(), directory)?;
     // Beside the views, which take longer to read than the store takes to open.
     if options.preload {
@@ -109,7 +111,7 @@ fn refuse_foreign_files(directory: &Path) -> Result<()> {
     for entry in fs::read_dir(directory).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         // What an interrupted creation leaves behind.
-        if name != "store.new" && name != "views" {
+        if name != "store.new" && name != "views" && name != holder::FILE {
             return Err(Error::misuse(format!(
                 "{} holds other files (such as {}); give the collection a directory of its own",
                 directory.display(),
@@ -224,7 +226,9 @@ fn assemble(mut options: CollectionOptions, store: Store, directory: Option<&Pat
     };
     let mut report = OpenReport::default();
     let (live, tail) = recover(&store, index, similarity, directory, on_progress, &mut report)?;
+    let writable = directory.filter(|_| !store.is_read_only());
     Ok(Collection(Arc::new(Inner {
+        _holder: writable.map(Holder::claim),
         #[cfg(feature = "lexical")]
         lexical: LexicalView::open(&store, &live.reader, similarity, directory),
         live: RwLock::new(live),

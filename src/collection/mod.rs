@@ -10,6 +10,7 @@ mod filtered;
 mod fuse;
 mod highlight;
 mod hit;
+mod holder;
 mod ingest;
 #[cfg(feature = "lexical")]
 mod lexical_view;
@@ -52,6 +53,7 @@ use crate::similarity::Similarity;
 use crate::store::Store;
 use choice::EncoderChoice;
 use filtered::Remembered;
+use holder::Holder;
 #[cfg(feature = "lexical")]
 use lexical_view::LexicalView;
 use live::Live;
@@ -86,6 +88,8 @@ use recover::Tail;
 pub struct Collection(Arc<Inner>);
 
 struct Inner {
+    /// Dropped before the store, whose lock decides.
+    _holder: Option<Holder>,
     store: Store,
     live: RwLock<Live>,
     /// Held by whoever writes; what it guards is how far the snapshot on disk is behind.

@@ -118,9 +118,15 @@ fn a_second_process_is_told_at_once() {
     place.write("a.jsonl", "{\"text\": \"x\"}");
     let held = marcato::Collection::create(place.path("c")).unwrap();
     for arguments in [&["add", "c", "a.jsonl"][..], &["query", "c", "x"], &["stats", "c"]] {
-        place.run(arguments).failed(1, &["open in another process", "close that one"]);
+        let holder = format!("open in another process (pid {})", std::process::id());
+        place.run(arguments).failed(1, &[&holder, "close that one"]);
     }
     held.close().unwrap();
+    // Readers leave no name, and what a writer left is nobody's.
+    let reader = marcato::Collection::options().open_read_only(place.path("c")).unwrap();
+    let refused = place.run(&["add", "c", "a.jsonl"]).failed(1, &["open in another process", "close that one"]);
+    assert!(!refused.stderr.contains("pid"), "{}", refused.stderr);
+    reader.close().unwrap();
     place.run(&["add", "c", "a.jsonl"]).succeeded();
 }
 
