@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::candidates::{Candidates, Question, Search};
+use super::candidates::{Candidates, FirstStage, Question};
 use super::diversify::{MMR_POOL, collapse, diversify};
 use super::filtered::warnings;
-use super::fuse::Mode;
+use super::fuse::{Found, Mode};
 use super::highlight::Highlighter;
-use super::plan::{Explanation, Times};
+use super::plan::{Explanation, Times, Warning};
 use super::query::{Asked, Query};
 use super::ranking::Ranking;
 use super::rerank::Read;
@@ -28,10 +28,16 @@ impl Query<'_> {
         let hits = ranking.hits(self.offset..ranking.len())?;
         let times = Times { fetch: started.elapsed(), ..candidates.times };
         let matching = candidates.matching.as_deref();
-        let warnings = match (&self.filter, matching) {
+        let mut warnings = match (&self.filter, matching) {
             (Some(filter), Some(matching)) => warnings(filter, matching, &candidates.reader)?,
             _ => Vec::new(),
         };
+        if let Some(field) = &self.collapse
+            && !hits.is_empty()
+            && hits.iter().all(|hit| hit.metadata.get(field).is_none_or(serde_json::Value::is_null))
+        {
+            warnings.push(Warning::NothingToCollapse(field.clone()));
+        }
         Ok(Explanation {
             hits,
             mode: self.mode,
@@ -81,14 +87,14 @@ impl Query<'_> {
         let mut read = vec![Read::new(); self.stages.len()];
         let (mut times, mut rescored) = (Times::default(), 0);
         loop {
-            let search = Search {
+            let first = FirstStage {
                 mode: self.mode,
                 fusion: self.fusion,
                 wanted: room,
                 exact: self.exact,
                 filter: self.filter.as_ref(),
             };
-            let mut candidates = self.collection.0.candidates(question, search)?;
+            let mut candidates = self.collection.0.candidates(question, first)?;
             times.add(&candidates.times);
             rescored += candidates.rescored;
             let started = Instant::now();
@@ -98,7 +104,10 @@ impl Query<'_> {
             }
             if let Some(least) = self.min_score {
                 let before = candidates.found.len();
-                candidates.found.retain(|found| found.score >= least);
+                // A candidate that no reranker read has another kind of score.
+                let score =
+                    |found: &Found| if self.stages.is_empty() { Some(found.score) } else { found.scores.rerank };
+                candidates.found.retain(|found| score(found).is_some_and(|score| score >= least));
                 // What would come next scores less still.
                 exhausted |= candidates.found.len() < before;
             }

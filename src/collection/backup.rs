@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Collection;
-use super::lifecycle::{make_directory, store_path};
+use super::lifecycle::{exists, make_directory, store_path};
+use super::{Collection, holder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 
@@ -37,14 +37,16 @@ impl Collection {
     /// Makes a collection in the directory `path` from the one in `backup`, which stays as it is.
     ///
     /// # Errors
-    /// `NotFound` if there is none in `backup`; the others as those of [`backup`](Self::backup).
+    /// `NotFound` if there is none in `backup`; `Locked` if somebody writes it; the others as those of
+    /// [`backup`](Self::backup).
     pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<()> {
         let (backup, path) = (backup.as_ref(), path.as_ref());
-        if !store_path(backup).exists() {
+        if !exists(backup) {
             let message = format!("there is no collection in {} to restore from; check the path", backup.display());
             return Err(Error::new(ErrorKind::NotFound, message).with_path(backup));
         }
-        copy(&Store::open_read_only(&store_path(backup))?, path)
+        let store = Store::open_read_only(&store_path(backup)).map_err(|error| holder::named(error, backup))?;
+        copy(&store, path)
     }
 }
 

@@ -40,7 +40,7 @@ impl Question {
 
 /// How candidates are sought.
 #[derive(Clone, Copy)]
-pub(super) struct Search<'q> {
+pub(super) struct FirstStage<'q> {
     pub(super) mode: Mode,
     pub(super) fusion: Fusion,
     /// As many as are needed, if there are as many.
@@ -70,9 +70,9 @@ struct Words {
 
 impl Inner {
     /// The best rows by meaning, words or both.
-    pub(super) fn candidates(&self, question: &Question, search: Search<'_>) -> Result<Candidates> {
-        let room = search.wanted.saturating_add(usize::from(question.except.is_some()));
-        let Search { mode, fusion, exact, filter, .. } = search;
+    pub(super) fn candidates(&self, question: &Question, stage: FirstStage<'_>) -> Result<Candidates> {
+        let room = stage.wanted.saturating_add(usize::from(question.except.is_some()));
+        let FirstStage { mode, fusion, exact, filter, .. } = stage;
         let mut candidates = match mode {
             Mode::Dense => {
                 let ask = Ask { query: question.embedding()?, k: room, exact, filter };

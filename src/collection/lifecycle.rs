@@ -224,11 +224,12 @@ fn assemble(mut options: CollectionOptions, store: Store, directory: Option<&Pat
         Some(on_progress) => on_progress.as_mut(),
         None => &mut silent,
     };
+    // Before the views are read, which may take long: whoever comes meanwhile is told too.
+    let holder = directory.filter(|_| !store.is_read_only()).map(Holder::claim);
     let mut report = OpenReport::default();
     let (live, tail) = recover(&store, index, similarity, directory, on_progress, &mut report)?;
-    let writable = directory.filter(|_| !store.is_read_only());
     Ok(Collection(Arc::new(Inner {
-        _holder: writable.map(Holder::claim),
+        _holder: holder,
         #[cfg(feature = "lexical")]
         lexical: LexicalView::open(&store, &live.reader, similarity, directory),
         live: RwLock::new(live),

@@ -144,6 +144,8 @@ pub enum Warning {
         /// How many were read.
         read: u64,
     },
+    /// No hit has this field of the metadata by which hits are collapsed, so none was left out.
+    NothingToCollapse(String),
     /// The filter matches no passage at all, whatever the question.
     NoMatch,
 }
@@ -155,6 +157,7 @@ impl fmt::Display for Warning {
             Self::UnindexedField { field, read } => {
                 write!(f, "the field {field} has no index, so {read} passages were read; make one for it")
             }
+            Self::NothingToCollapse(field) => write!(f, "no hit has the field {field}, so hits were not collapsed"),
             Self::NoMatch => f.write_str("the filter matches no passage"),
         }
     }

@@ -182,7 +182,7 @@ impl<'c> Query<'c> {
         self
     }
 
-    /// Leaves out what scores less, by the score that ranks: that of the last stage.
+    /// Leaves out what scores less, by the score that ranks; after a reranker also what none has read.
     pub fn min_score(mut self, min_score: f32) -> Self {
         self.min_score = Some(min_score);
         self

@@ -175,9 +175,9 @@ pub(crate) struct Query {
     /// What to search by: meaning, words, or both
     #[arg(long, value_enum, default_value_t = ModeArg::Dense)]
     pub(crate) mode: ModeArg,
-    /// How both become one ranking
-    #[arg(long, value_enum, default_value_t = FusionArg::Weighted)]
-    pub(crate) fusion: FusionArg,
+    /// How both become one ranking [default: weighted]
+    #[arg(long, value_enum)]
+    pub(crate) fusion: Option<FusionArg>,
     /// How many passages to print
     #[arg(short = 'k', long = "top", value_name = "N", default_value_t = 10, value_parser = positive)]
     pub(crate) top: usize,

@@ -50,8 +50,12 @@ struct StageScores {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
+    let mode = open::mode(args.mode);
+    if args.fusion.is_some() && mode != Mode::Hybrid {
+        bail!("--fusion makes one ranking of two, and --mode {mode} has one: use --mode hybrid");
+    }
     let stages = stages(args)?;
-    let collection = open::for_reading(&args.collection, || match open::mode(args.mode) {
+    let collection = open::for_reading(&args.collection, || match mode {
         Mode::Lexical => Ok(open::without_encoder()),
         _ => Ok(open::with_encoder(&args.encoder)?.preload()),
     })?;
@@ -62,7 +66,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
         (None, Some("-")) => answer_lines(&collection, &shape, &mut printer)?,
         (None, text) => printer.print(&shape(collection.query(text.unwrap_or_default())).explain()?, None)?,
     }
-    if let Some(reason) = collection.stats().words_rebuilt {
+    // Without words nobody has looked at their index.
+    if mode != Mode::Dense
+        && let Some(reason) = collection.stats().words_rebuilt
+    {
         eprintln!("note: the index of words was rebuilt from the store: {reason}");
     }
     Ok(())
@@ -82,13 +89,11 @@ fn stages(args: &Args) -> Result<Vec<(Box<dyn Reranker>, usize)>> {
 }
 
 fn shape<'c>(query: Query<'c>, args: &'c Args, stages: &'c [(Box<dyn Reranker>, usize)]) -> Query<'c> {
-    let mut query = query
-        .mode(open::mode(args.mode))
-        .fusion(open::fusion(args.fusion))
-        .top(args.top)
-        .offset(args.offset)
-        .exact(args.exact)
-        .highlight(args.highlight);
+    let mut query =
+        query.mode(open::mode(args.mode)).top(args.top).offset(args.offset).exact(args.exact).highlight(args.highlight);
+    if let Some(fusion) = args.fusion {
+        query = query.fusion(open::fusion(fusion));
+    }
     for (reranker, top) in stages {
         query = query.rerank(reranker.as_ref(), *top);
     }

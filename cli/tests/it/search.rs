@@ -53,6 +53,16 @@ fn by_words_and_by_both() {
 }
 
 #[test]
+fn options_that_have_no_effect_are_refused_or_warned_of() {
+    let place = pumps();
+    place.run(&["query", "c", "seal", "--fusion", "rrf"]).failed(1, &["--fusion", "--mode dense", "--mode hybrid"]);
+    let outcome = place.run(&["query", "c", "seal", "--collapse", "colour"]).succeeded();
+    assert!(outcome.stderr.contains("no hit has the field colour"), "{}", outcome.stderr);
+    let outcome = place.run(&["query", "c", "seal", "--collapse", "maker"]).succeeded();
+    assert_eq!((outcome.stdout.lines().count(), outcome.stderr.as_str()), (3, ""));
+}
+
+#[test]
 fn reranked_scores_are_those_of_score() {
     let place = pumps();
     let question = "how often to change the seal";

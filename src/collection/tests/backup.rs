@@ -117,6 +117,9 @@ fn what_is_there_already_stays() {
     assert_eq!(refused(collection.backup(folder.path().join("e/letter.txt/x"))).kind(), ErrorKind::Misuse);
     let error = refused(Collection::restore(folder.path().join("nowhere"), folder.path().join("f")));
     assert_eq!(error.kind(), ErrorKind::NotFound);
+    let error = refused(Collection::restore(folder.path().join("c"), folder.path().join("f")));
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    names(&error, &["another handle of this process"]);
     assert!(!folder.path().join("f").exists());
 }
 

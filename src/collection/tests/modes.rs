@@ -168,6 +168,8 @@ fn a_reranker_orders_the_candidates_it_reads_and_no_others() {
     assert_eq!(ids(&hits)[2..], [order[2], order[1], order[0]]);
     // More candidates are read than are asked for.
     assert_eq!(ids(&collection.query("one").top(1).rerank(&table, 5).run().unwrap()), [order[4]]);
+    // A threshold is on the reranker's scale, to which those that it did not read have no score.
+    assert_eq!(ids(&collection.query("one").rerank(&table, 3).min_score(0.5).run().unwrap()), [order[2], order[1]]);
     // Equal scores keep the order.
     assert_eq!(ids(&collection.query("one").rerank(&Table(&[]), 5).run().unwrap()), order);
 
@@ -188,7 +190,11 @@ fn a_group_has_one_hit_its_best() {
         assert_eq!(first.id, hit.id);
     }
     assert_eq!(collection.query_embedding(embedding(5)).top(3).collapse("group").run().unwrap(), best[..3]);
-    assert_eq!(collection.query_embedding(embedding(5)).top(50).collapse("nowhere").run().unwrap(), all[..50]);
+    let ask = |field: &str| collection.query_embedding(embedding(5)).top(50).collapse(field).explain().unwrap();
+    let (grouped, unknown) = (ask("group"), ask("nowhere"));
+    assert_eq!((grouped.hits, grouped.warnings), (best, Vec::new()));
+    assert_eq!(unknown.hits, all[..50]);
+    assert_eq!(unknown.warnings, [crate::Warning::NothingToCollapse("nowhere".into())]);
 }
 
 #[test]
