@@ -36,6 +36,7 @@ mod kernels;
 mod language;
 #[cfg(feature = "lexical")]
 mod lexical;
+mod medium;
 mod model;
 mod passage;
 mod progress;

@@ -28,14 +28,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::error::{Error, Result};
+use crate::medium::{Medium, directory_of};
 use crate::similarity::Similarity;
 
 const MAGIC: [u8; 8] = *b"MARCVIEW";
@@ -117,28 +117,31 @@ impl fmt::Display for Reason {
 
 /// Puts a snapshot in the place of the one at `path`. When it returns, the new one is there for good; until then, and
 /// after a failure, the old one is (invariant V3).
-pub(crate) fn write(path: &Path, header: &Header, payload: &[u8]) -> Result<()> {
+pub(crate) fn write(medium: &dyn Medium, path: &Path, header: &Header, payload: &[u8]) -> Result<()> {
     let header = encode(header, payload)?;
+    let folder = directory_of(path);
+    // Not durable: without it there is no snapshot, and none is needed.
+    medium.make_directory(folder).map_err(|error| Error::io("make", folder, error))?;
     let temporary = temporary_path(path);
-    let written = write_durably(&temporary, &[&header, payload]).and_then(|()| fs::rename(&temporary, path));
+    let written = medium.write(&temporary, &[&header, payload]).and_then(|()| medium.rename(&temporary, path));
     if let Err(error) = written {
         // Best effort: what stays is swept when the collection is opened.
-        let _ = fs::remove_file(&temporary);
+        let _ = medium.remove(&temporary);
         return Err(Error::io("write", path, error));
     }
-    sync_directory(path).map_err(|error| Error::io("write", path, error))?;
+    medium.sync_directory(folder).map_err(|error| Error::io("write", path, error))?;
     // After the rename: should the process end between the two, a sound snapshot is thrown away, and nothing worse.
-    remove_if_there(&marker_path(path)).map_err(|error| Error::io("remove", &marker_path(path), error))
+    medium.remove(&marker_path(path)).map_err(|error| Error::io("remove", &marker_path(path), error))
 }
 
 /// The snapshot at `path`, if it is whole and what is [`Expected`].
-pub(crate) fn read(path: &Path, expected: &Expected<'_>) -> Result<Snapshot, Reason> {
-    let Opened { mut file, header, payload_length, checksum } = open(path, expected)?;
+pub(crate) fn read(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Snapshot, Reason> {
+    let Opened { mut file, header, payload_length, checksum } = open(medium, path, expected)?;
     let mut payload = Vec::new();
     let length = usize::try_from(payload_length).map_err(|_| Reason::Unreadable(io::ErrorKind::OutOfMemory.into()))?;
     payload.try_reserve_exact(length).map_err(|error| Reason::Unreadable(io::Error::other(error)))?;
     payload.resize(length, 0);
-    fill(&mut file, &mut payload)?;
+    fill(&mut *file, &mut payload)?;
     if xxh3_128(&payload) != checksum {
         return Err(Reason::Torn("the checksum of its payload is wrong"));
     }
@@ -147,34 +150,32 @@ pub(crate) fn read(path: &Path, expected: &Expected<'_>) -> Result<Snapshot, Rea
 
 /// What the snapshot at `path` says of itself, as far as that can be told without reading its payload.
 #[cfg(feature = "lexical")]
-pub(crate) fn peek(path: &Path, expected: &Expected<'_>) -> Result<Header, Reason> {
-    open(path, expected).map(|opened| opened.header)
+pub(crate) fn peek(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Header, Reason> {
+    open(medium, path, expected).map(|opened| opened.header)
 }
 
 /// A snapshot whose header was read and found to be what is expected.
 struct Opened {
     /// At the payload.
-    file: File,
+    file: Box<dyn Read>,
     header: Header,
     payload_length: u64,
     checksum: u128,
 }
 
-fn open(path: &Path, expected: &Expected<'_>) -> Result<Opened, Reason> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Reason::Missing),
-        Err(error) => return Err(Reason::Unreadable(error)),
-    };
-    if marker_path(path).try_exists().map_err(Reason::Unreadable)? {
+fn open(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Opened, Reason> {
+    let (mut file, file_length) = medium.read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Reason::Missing,
+        _ => Reason::Unreadable(error),
+    })?;
+    if medium.exists(&marker_path(path)).map_err(Reason::Unreadable)? {
         return Err(Reason::Interrupted);
     }
-    let file_length = file.metadata().map_err(Reason::Unreadable)?.len();
     let mut bytes = vec![0; PREFIX];
-    fill(&mut file, &mut bytes)?;
+    fill(&mut *file, &mut bytes)?;
     let header_length = header_length(&bytes)?;
     bytes.resize(header_length, 0);
-    fill(&mut file, bytes.get_mut(PREFIX..).unwrap_or_default())?;
+    fill(&mut *file, bytes.get_mut(PREFIX..).unwrap_or_default())?;
     let (header, payload_length, checksum) = decode(&bytes)?;
     if (header_length as u64).checked_add(payload_length) != Some(file_length) {
         return Err(Reason::Torn("it has another length than it says"));
@@ -188,37 +189,37 @@ fn open(path: &Path, expected: &Expected<'_>) -> Result<Opened, Reason> {
 /// An engine that crashes takes the process with it, and would at each start. So the mark is put down first and
 /// taken away by [`done`](Self::done); [`read`] refuses a snapshot that still has one. Dropping it leaves it there.
 #[must_use = "the mark stays until `done`"]
-pub(crate) struct Loading {
+pub(crate) struct Loading<'m> {
+    medium: &'m dyn Medium,
     marker: PathBuf,
 }
 
-impl Loading {
-    /// Marks the snapshot at `path`. Not synced: it has to outlive the process, not the machine.
-    pub(crate) fn begin(path: &Path) -> Result<Self> {
+impl<'m> Loading<'m> {
+    /// Marks the snapshot at `path`.
+    pub(crate) fn begin(medium: &'m dyn Medium, path: &Path) -> Result<Self> {
         let marker = marker_path(path);
-        File::create(&marker).map_err(|error| Error::io("create", &marker, error))?;
-        Ok(Self { marker })
+        medium.mark(&marker).map_err(|error| Error::io("create", &marker, error))?;
+        Ok(Self { medium, marker })
     }
 
     /// The engine took the bytes, or refused them in good order.
     pub(crate) fn done(self) -> Result<()> {
-        remove_if_there(&self.marker).map_err(|error| Error::io("remove", &self.marker, error))
+        self.medium.remove(&self.marker).map_err(|error| Error::io("remove", &self.marker, error))
     }
 }
 
 /// Removes the temporary files that crashed writers of the snapshot at `path` left behind: regular files named as
 /// [`write()`] names them, and nothing else. Only for whoever holds the collection's lock.
-pub(crate) fn sweep(path: &Path) -> Result<()> {
+pub(crate) fn sweep(medium: &dyn Medium, path: &Path) -> Result<()> {
     let directory = directory_of(path);
-    let entries = match fs::read_dir(directory) {
+    let names = match medium.names(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(|error| Error::io("list", directory, error))?,
+        names => names.map_err(|error| Error::io("list", directory, error))?,
     };
-    for entry in entries {
-        let entry = entry.map_err(|error| Error::io("list", directory, error))?;
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && is_temporary_of(path, &entry.file_name()) {
-            remove_if_there(&entry.path()).map_err(|error| Error::io("remove", &entry.path(), error))?;
+    for (name, is_file) in names {
+        if is_file && is_temporary_of(path, &name) {
+            let temporary = directory.join(name);
+            medium.remove(&temporary).map_err(|error| Error::io("remove", &temporary, error))?;
         }
     }
     Ok(())
@@ -335,38 +336,11 @@ const fn similarity_code(similarity: Similarity) -> u8 {
     }
 }
 
-fn fill(file: &mut File, bytes: &mut [u8]) -> Result<(), Reason> {
+fn fill(file: &mut dyn Read, bytes: &mut [u8]) -> Result<(), Reason> {
     file.read_exact(bytes).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => Reason::Torn("it is cut short"),
         _ => Reason::Unreadable(error),
     })
-}
-
-fn write_durably(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    for part in parts {
-        file.write_all(part)?;
-    }
-    file.sync_all()
-}
-
-/// Makes a rename in the directory of `path` durable. Elsewhere than on Unix a directory cannot be opened for that.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(directory_of(path))?.sync_all() } else { Ok(()) }
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

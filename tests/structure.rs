@@ -8,8 +8,19 @@ use std::fs;
 use std::path::Path;
 
 /// Files at the root of `src/` that every folder may use.
-const FREE: [&str; 10] =
-    ["atom", "embedding", "error", "field", "language", "passage", "progress", "rows", "similarity", "snapshot"];
+const FREE: [&str; 11] = [
+    "atom",
+    "embedding",
+    "error",
+    "field",
+    "language",
+    "medium",
+    "passage",
+    "progress",
+    "rows",
+    "similarity",
+    "snapshot",
+];
 
 /// What each folder of `src/` may use besides. Nothing may use `collection`, and what may not be used at all is not in
 /// any list: the store, the index and the lexical index know nothing of each other.

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::lifecycle::{exists, make_directory, store_path};
 use super::{Collection, holder};
 use crate::error::{Error, ErrorKind, Result};
+use crate::medium::FileSystem;
 use crate::store::Store;
 
 impl Collection {
@@ -41,7 +42,7 @@ impl Collection {
     /// [`backup`](Self::backup).
     pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<()> {
         let (backup, path) = (backup.as_ref(), path.as_ref());
-        if !exists(backup) {
+        if !exists(&FileSystem, backup)? {
             let message = format!("there is no collection in {} to restore from; check the path", backup.display());
             return Err(Error::new(ErrorKind::NotFound, message).with_path(backup));
         }
@@ -51,6 +52,6 @@ impl Collection {
 }
 
 fn copy(store: &Store, directory: &Path) -> Result<()> {
-    make_directory(directory)?;
+    make_directory(&FileSystem, directory)?;
     store.copy(&store_path(directory))
 }

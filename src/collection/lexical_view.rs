@@ -63,11 +63,11 @@ impl LexicalView {
         if let (Some(language), Some(path)) = (language, &path) {
             if !store.is_read_only() {
                 // Only litter; whatever is wrong with the folder shows when the next snapshot is written.
-                let _ = snapshot::sweep(path);
+                let _ = snapshot::sweep(store.medium(), path);
             }
             let engine = LexicalIndex::engine(language);
             let expected = expected(store.settings(), similarity, &engine);
-            match snapshot::peek(path, &expected).map_err(|reason| reason.to_string()) {
+            match snapshot::peek(store.medium(), path, &expected).map_err(|reason| reason.to_string()) {
                 Ok(header) if is_of_this_history(reader, &header) => {
                     state.saved = Some(header.seq);
                     state.unsaved = rows_after(reader, header.seq);
@@ -148,10 +148,7 @@ impl LexicalView {
         let payload = folded.index.to_bytes()?;
         // Searches go on while it is written.
         drop(state);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| Error::io("make", folder, source))?;
-        }
-        snapshot::write(path, &header, &payload)?;
+        snapshot::write(inner.store.medium(), path, &header, &payload)?;
         let mut state = self.state.lock();
         (state.saved, state.unsaved) = (Some(header.seq), 0);
         Ok(())
@@ -248,7 +245,7 @@ fn restore(
     let engine = LexicalIndex::engine(language);
     let expected = expected(store.settings(), similarity, &engine);
     let snapshot::Snapshot { header, payload } =
-        snapshot::read(path, &expected).map_err(|reason| reason.to_string())?;
+        snapshot::read(store.medium(), path, &expected).map_err(|reason| reason.to_string())?;
     if !is_of_this_history(reader, &header) {
         return Err(snapshot::Reason::Foreign.to_string());
     }

@@ -3,7 +3,7 @@
 //! A collection is a directory with `store.redb`, the truth, and `views/`, which may be deleted whenever nobody has
 //! the collection open.
 
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use super::recover::{OpenReport, checkpoint, recover};
 use super::view::unwatched;
 use super::{Collection, Inner};
 use crate::error::{Error, ErrorKind, Result};
+use crate::medium::{Medium, make_directories};
 use crate::progress::{OnProgress, Progress, Stage};
 use crate::similarity::Similarity;
 use crate::store::{LexicalSettings, Settings, Store, random_nonce};
@@ -30,30 +31,34 @@ pub(super) fn store_path(directory: &Path) -> PathBuf {
 }
 
 /// Whether there is a collection in `directory`, sound or not.
-pub(super) fn exists(directory: &Path) -> bool {
-    store_path(directory).exists()
+pub(super) fn exists(medium: &dyn Medium, directory: &Path) -> Result<bool> {
+    medium.exists(&store_path(directory)).or_else(|source| match source.kind() {
+        // A file in the directory's place: whoever makes or opens a collection there says so.
+        io::ErrorKind::NotADirectory => Ok(false),
+        _ => Err(Error::io("look for a collection in", directory, source)),
+    })
 }
 
 pub(super) fn create(options: CollectionOptions, directory: &Path) -> Result<Collection> {
-    refuse_collection(directory)?;
+    refuse_collection(&*options.medium, directory)?;
     let settings = new_settings(&options)?;
-    make_directory(directory)?;
-    let store = Store::create(&store_path(directory), settings, &lexical_settings(&options))?;
+    make_directory(&*options.medium, directory)?;
+    let store = Store::create(&options.medium, &store_path(directory), settings, &lexical_settings(&options))?;
     index_fields(&store, &options)?;
     assemble(options, store, Some(directory))
 }
 
 /// A directory for a new collection, with nothing else in it.
-pub(super) fn make_directory(directory: &Path) -> Result<()> {
-    refuse_collection(directory)?;
-    fs::create_dir_all(directory).map_err(|source| match source.kind() {
-        std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory => {
+pub(super) fn make_directory(medium: &dyn Medium, directory: &Path) -> Result<()> {
+    refuse_collection(medium, directory)?;
+    make_directories(medium, directory).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
             Error::misuse(format!("{} is a file; a collection is a directory of its own", directory.display()))
                 .with_path(directory)
         }
         _ => Error::io("make the collection", directory, source),
     })?;
-    refuse_foreign_files(directory)
+    refuse_foreign_files(medium, directory)
 }
 
 pub(super) fn in_memory(options: CollectionOptions) -> Result<Collection> {
@@ -68,7 +73,7 @@ fn index_fields(store: &Store, options: &CollectionOptions) -> Result<()> {
 }
 
 pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: bool) -> Result<Collection> {
-    if !exists(directory) {
+    if !exists(&*options.medium, directory)? {
         return Err(Error::new(
             ErrorKind::NotFound,
             format!("there is no collection in {}; create one, or check the path", directory.display()),
@@ -80,7 +85,7 @@ pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: 
         Store::open_read_only(&path)
     } else {
         let on_progress = &mut options.on_progress;
-        Store::open(&path, &mut |percent| {
+        Store::open(&options.medium, &path, &mut |percent| {
             if let Some(on_progress) = on_progress {
                 // A store half mended is no use to anybody: this stage cannot be stopped.
                 let _ = on_progress(Progress { stage: Stage::Repair, done: percent, total: 100 });
@@ -96,8 +101,8 @@ pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: 
     assemble(options, store, Some(directory))
 }
 
-fn refuse_collection(directory: &Path) -> Result<()> {
-    if exists(directory) {
+fn refuse_collection(medium: &dyn Medium, directory: &Path) -> Result<()> {
+    if exists(medium, directory)? {
         return Err(
             Error::misuse(format!("{} is a collection already; open it", directory.display())).with_path(directory)
         );
@@ -106,10 +111,8 @@ fn refuse_collection(directory: &Path) -> Result<()> {
 }
 
 /// A directory with other things in it is more likely a mistyped path than a place for a collection.
-fn refuse_foreign_files(directory: &Path) -> Result<()> {
-    let failed = |source| Error::io("list", directory, source);
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
+fn refuse_foreign_files(medium: &dyn Medium, directory: &Path) -> Result<()> {
+    for (name, _) in medium.names(directory).map_err(|source| Error::io("list", directory, source))? {
         // What an interrupted creation leaves behind.
         if name != "store.new" && name != "views" && name != holder::FILE {
             return Err(Error::misuse(format!(

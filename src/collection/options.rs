@@ -12,6 +12,7 @@ use crate::bi_encoder::{BiEncoderOptions, Encoder};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::language::Language;
+use crate::medium::{FileSystem, Medium};
 use crate::progress::Progress;
 use crate::similarity::Similarity;
 
@@ -76,6 +77,7 @@ pub struct CollectionOptions {
     pub(super) index_fields: Vec<Field>,
     pub(super) preload: bool,
     pub(super) language: Option<Language>,
+    pub(super) medium: Arc<dyn Medium>,
     pub(super) on_progress: Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>,
 }
 
@@ -88,6 +90,7 @@ impl Default for CollectionOptions {
             index_fields: Vec::new(),
             preload: false,
             language: Some(Language::default()),
+            medium: Arc::new(FileSystem),
             on_progress: None,
         }
     }
@@ -193,7 +196,7 @@ impl CollectionOptions {
     /// # Errors
     /// As [`Collection::open`] and [`Collection::create`].
     pub fn open_or_create(self, path: impl AsRef<Path>) -> Result<Collection> {
-        if lifecycle::exists(path.as_ref()) { self.open(path) } else { self.create(path) }
+        if lifecycle::exists(&*self.medium, path.as_ref())? { self.open(path) } else { self.create(path) }
     }
 
     /// A collection that ends with its last handle.

@@ -114,12 +114,12 @@ fn restore(
     let settings = store.settings();
     if !store.is_read_only() {
         // Only litter; whatever is wrong with the folder shows when the next snapshot is written.
-        let _ = snapshot::sweep(path);
+        let _ = snapshot::sweep(store.medium(), path);
     }
     let engine = HnswIndex::engine();
     let expected =
         snapshot::Expected { collection: settings.uuid, dimension: settings.dimension, similarity, engine: &engine };
-    let snapshot::Snapshot { header, payload } = match snapshot::read(path, &expected) {
+    let snapshot::Snapshot { header, payload } = match snapshot::read(store.medium(), path, &expected) {
         Ok(snapshot) => snapshot,
         Err(reason) => return Ok(Err(reason.to_string())),
     };
@@ -135,7 +135,7 @@ fn restore(
     let rows = usize::try_from(header.count).unwrap_or(usize::MAX);
     let expansion = header.expansion_search as usize;
     // A reader leaves no mark: it must not write, and several may load at once.
-    let mark = if store.is_read_only() { None } else { snapshot::Loading::begin(path).ok() };
+    let mark = if store.is_read_only() { None } else { snapshot::Loading::begin(store.medium(), path).ok() };
     let loaded = HnswIndex::from_bytes(&payload, settings.dimension as usize, similarity, rows, expansion);
     if let Some(mark) = mark {
         let _ = mark.done();
@@ -258,8 +258,5 @@ fn write_snapshot(inner: &Inner, path: &Path, declined: Option<u64>) -> Result<(
         };
         (header, payload)
     };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|source| crate::Error::io("make", folder, source))?;
-    }
-    snapshot::write(path, &header, &payload)
+    snapshot::write(inner.store.medium(), path, &header, &payload)
 }

@@ -1,16 +1,17 @@
 //! The redb file itself: made complete or not at all, opened with its lock, repaired after a crash.
 
-use std::fs::File;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::backends::InMemoryBackend;
-use redb::{Builder, Database, ReadOnlyDatabase};
+use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, StorageBackend};
 
 use super::codec::{LexicalSettings, Settings, State};
 use super::{CACHE_BYTES, failed, write};
 use crate::error::{Error, Result};
+use crate::medium::{FileSystem, Medium, StoreFile, directory_of};
 
 fn builder() -> Builder {
     let mut builder = Database::builder();
@@ -18,38 +19,73 @@ fn builder() -> Builder {
     builder
 }
 
-pub(super) fn create(path: &Path, settings: &Settings, lexical: &LexicalSettings) -> Result<()> {
-    make(path, |database| initialize(database, settings, lexical))
+/// A file of another medium than the file system, as redb sees it.
+#[derive(Debug)]
+struct Backend(Box<dyn StoreFile>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
+fn database(builder: &Builder, medium: &dyn Medium, path: &Path, create: bool) -> Result<Database, DatabaseError> {
+    match medium.store_file(path, create) {
+        Some(file) => builder.create_with_backend(Backend(file.map_err(redb::StorageError::Io)?)),
+        None if create => builder.create(path),
+        None => builder.open(path),
+    }
+}
+
+pub(super) fn create(medium: &dyn Medium, path: &Path, settings: &Settings, lexical: &LexicalSettings) -> Result<()> {
+    make(medium, path, |database| initialize(database, settings, lexical))
 }
 
 /// Makes the file under another name and renames it when `fill` has made it whole: a crash leaves no half-made collection.
-pub(super) fn make(path: &Path, fill: impl FnOnce(&Database) -> Result<()>) -> Result<()> {
+pub(super) fn make(medium: &dyn Medium, path: &Path, fill: impl FnOnce(&Database) -> Result<()>) -> Result<()> {
     let unfinished = path.with_extension("new");
-    let database = match builder().create(&unfinished) {
-        Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
+    let failed_to_make = |source| Error::io("make the store", path, source);
+    let database = match database(&builder(), medium, &unfinished, true) {
+        Err(DatabaseError::DatabaseAlreadyOpen) => {
             return Err(located(failed(redb::Error::DatabaseAlreadyOpen), path));
         }
         // What an earlier attempt left half made; nobody holds it.
-        Err(_) if unfinished.exists() => {
-            std::fs::remove_file(&unfinished).map_err(|source| Error::io("make the store", &unfinished, source))?;
-            builder().create(&unfinished).map_err(|error| located(failed(error), path))?
+        Err(_) if medium.exists(&unfinished).map_err(failed_to_make)? => {
+            medium.remove(&unfinished).map_err(failed_to_make)?;
+            database(&builder(), medium, &unfinished, true).map_err(|error| located(failed(error), path))?
         }
         other => other.map_err(|error| located(failed(error), path))?,
     };
     // Asked with the lock held: whoever else makes a store here holds it too, or has renamed already.
-    if path.exists() {
+    if medium.exists(path).map_err(failed_to_make)? {
         drop(database);
-        let _ = std::fs::remove_file(&unfinished);
+        let _ = medium.remove(&unfinished);
         return Err(Error::misuse(format!("{} is there already; open it", path.display())).with_path(path));
     }
     if let Err(error) = fill(&database) {
         drop(database);
-        let _ = std::fs::remove_file(&unfinished);
+        let _ = medium.remove(&unfinished);
         return Err(error);
     }
     database.close().map_err(|error| located(failed(error), path))?;
-    std::fs::rename(&unfinished, path).map_err(|source| Error::io("make the store", path, source))?;
-    sync_directory(path)
+    medium.rename(&unfinished, path).map_err(failed_to_make)?;
+    medium.sync_directory(directory_of(path)).map_err(failed_to_make)
 }
 
 pub(super) fn in_memory(settings: &Settings, lexical: &LexicalSettings) -> Result<Database> {
@@ -65,8 +101,8 @@ fn initialize(database: &Database, settings: &Settings, lexical: &LexicalSetting
     transaction.commit().map_err(failed)
 }
 
-pub(super) fn open(path: &Path, on_repair: &mut (dyn FnMut(u64) + Send)) -> Result<Database> {
-    check_present(path)?;
+pub(super) fn open(medium: &dyn Medium, path: &Path, on_repair: &mut (dyn FnMut(u64) + Send)) -> Result<Database> {
+    check_present(medium, path)?;
     // redb wants a callback that outlives the call; percentages are passed on when it is back.
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
@@ -75,17 +111,17 @@ pub(super) fn open(path: &Path, on_repair: &mut (dyn FnMut(u64) + Send)) -> Resu
         let percent = (session.progress() * 100.0).clamp(0.0, 100.0) as u64;
         log.lock().unwrap_or_else(PoisonError::into_inner).push(percent);
     });
-    let opened = catch_unwind(AssertUnwindSafe(|| builder.open(path)));
+    let opened = catch_unwind(AssertUnwindSafe(|| database(&builder, medium, path, false)));
     let percents = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     percents.into_iter().for_each(on_repair);
     opened.map_err(|_| damaged(path))?.map_err(|error| located(failed(error), path))
 }
 
 pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase> {
-    check_present(path)?;
+    check_present(&FileSystem, path)?;
     let opened = catch_unwind(AssertUnwindSafe(|| builder().open_read_only(path)));
     opened.map_err(|_| damaged(path))?.map_err(|error| match error {
-        redb::DatabaseError::RepairAborted => Error::misuse(format!(
+        DatabaseError::RepairAborted => Error::misuse(format!(
             "{} was not closed cleanly: open the collection for writing once, which mends it",
             path.display()
         ))
@@ -95,9 +131,9 @@ pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase> {
 }
 
 /// redb makes a new database of an empty file; to us that is a collection that was lost.
-fn check_present(path: &Path) -> Result<()> {
-    let metadata = std::fs::metadata(path).map_err(|source| Error::io("open the store", path, source))?;
-    if metadata.len() == 0 { Err(damaged(path)) } else { Ok(()) }
+fn check_present(medium: &dyn Medium, path: &Path) -> Result<()> {
+    let (_, length) = medium.read(path).map_err(|source| Error::io("open the store", path, source))?;
+    if length == 0 { Err(damaged(path)) } else { Ok(()) }
 }
 
 fn damaged(path: &Path) -> Error {
@@ -107,15 +143,4 @@ fn damaged(path: &Path) -> Error {
 
 fn located(error: Error, path: &Path) -> Error {
     Error::new(error.kind(), format!("{}: {error}", path.display())).with_path(path).with_source(error)
-}
-
-/// Makes a rename in the directory of `path` durable. Elsewhere than on Unix the file system does it by itself.
-fn sync_directory(path: &Path) -> Result<()> {
-    if cfg!(unix) {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|source| Error::io("make durable", directory, source))?;
-    }
-    Ok(())
 }

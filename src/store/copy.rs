@@ -8,6 +8,7 @@ use super::reader::Reader;
 use super::schema::{CHANGES, EMBEDDINGS, FIELDS, IDS, PASSAGES, SETTINGS};
 use super::{Store, backend, failed, guarded};
 use crate::error::{Error, Result};
+use crate::medium::FileSystem;
 
 impl Store {
     /// Makes a store at `path`, where nothing may be, with everything that is in this one now; writers go on meanwhile.
@@ -16,7 +17,7 @@ impl Store {
     /// # Errors
     /// `Corrupt` if a record of this store is not what was written: a copy of it would pass for a good one.
     pub(crate) fn copy(&self, path: &Path) -> Result<()> {
-        backend::make(path, |copy| {
+        backend::make(&FileSystem, path, |copy| {
             guarded(|| {
                 let source = self.database.begin_read()?;
                 fill(&source, copy)?;

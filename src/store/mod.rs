@@ -20,6 +20,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
@@ -33,6 +34,7 @@ pub(crate) use reader::StoredPassage;
 pub(crate) use write::{Batch, NewPassage, Written, random_nonce};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::medium::{FileSystem, Medium};
 
 /// Pages that redb may keep in memory. Its default is 1 GiB, too much for a guest in somebody's program.
 const CACHE_BYTES: usize = 64 << 20;
@@ -40,6 +42,7 @@ const CACHE_BYTES: usize = 64 << 20;
 /// The redb file of one collection.
 pub(crate) struct Store {
     database: Handle,
+    medium: Arc<dyn Medium>,
     settings: Settings,
     lexical: LexicalSettings,
     poisoned: AtomicBool,
@@ -52,9 +55,14 @@ enum Handle {
 
 impl Store {
     /// Makes a store at `path`, where nothing may be. The file appears complete or not at all.
-    pub(crate) fn create(path: &Path, settings: Settings, lexical: &LexicalSettings) -> Result<Self> {
-        backend::create(path, &settings, lexical)?;
-        let store = Self::open(path, &mut |_| ())?;
+    pub(crate) fn create(
+        medium: &Arc<dyn Medium>,
+        path: &Path,
+        settings: Settings,
+        lexical: &LexicalSettings,
+    ) -> Result<Self> {
+        backend::create(&**medium, path, &settings, lexical)?;
+        let store = Self::open(medium, path, &mut |_| ())?;
         if store.settings == settings {
             Ok(store)
         } else {
@@ -64,30 +72,30 @@ impl Store {
     }
 
     /// Opens the store at `path` for reading and writing. `on_repair` is told per cent if a crash has to be mended.
-    pub(crate) fn open(path: &Path, on_repair: &mut (dyn FnMut(u64) + Send)) -> Result<Self> {
-        let store = Self::from_handle(Handle::Writable(backend::open(path, on_repair)?))?;
+    pub(crate) fn open(medium: &Arc<dyn Medium>, path: &Path, on_repair: &mut (dyn FnMut(u64) + Send)) -> Result<Self> {
+        let store = Self::from_handle(Handle::Writable(backend::open(&**medium, path, on_repair)?), medium)?;
         store.mend_field_indexes()?;
         Ok(store)
     }
 
     /// Opens the store at `path` for reading, beside other readers.
     pub(crate) fn open_read_only(path: &Path) -> Result<Self> {
-        Self::from_handle(Handle::ReadOnly(backend::open_read_only(path)?))
+        Self::from_handle(Handle::ReadOnly(backend::open_read_only(path)?), &file_system())
     }
 
     /// A store that ends with the process.
     pub(crate) fn in_memory(settings: &Settings, lexical: &LexicalSettings) -> Result<Self> {
-        Self::from_handle(Handle::Writable(backend::in_memory(settings, lexical)?))
+        Self::from_handle(Handle::Writable(backend::in_memory(settings, lexical)?), &file_system())
     }
 
-    fn from_handle(database: Handle) -> Result<Self> {
+    fn from_handle(database: Handle, medium: &Arc<dyn Medium>) -> Result<Self> {
         let (settings, lexical) = guarded(|| {
             let transaction = database.begin_read()?;
             let settings = Reader::settings(&transaction)?;
             Reader::new(&transaction, &settings)?.check_counts()?;
             Ok((settings, Reader::lexical_settings(&transaction)?))
         })?;
-        Ok(Self { database, settings, lexical, poisoned: AtomicBool::new(false) })
+        Ok(Self { database, medium: Arc::clone(medium), settings, lexical, poisoned: AtomicBool::new(false) })
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -96,6 +104,11 @@ impl Store {
 
     pub(crate) fn lexical_settings(&self) -> &LexicalSettings {
         &self.lexical
+    }
+
+    /// What it lies on, for what is kept beside it.
+    pub(crate) fn medium(&self) -> &dyn Medium {
+        &*self.medium
     }
 
     pub(crate) fn is_read_only(&self) -> bool {
@@ -148,6 +161,10 @@ impl Store {
                 .with_source(cause)
         })
     }
+}
+
+fn file_system() -> Arc<dyn Medium> {
+    Arc::new(FileSystem)
 }
 
 impl Handle {

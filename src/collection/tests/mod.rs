@@ -11,12 +11,16 @@
 mod backup;
 mod batches;
 mod concurrency;
+mod crashes;
 #[cfg(feature = "usearch")]
 mod damage;
+mod disk;
 mod encoders;
+mod faults;
 mod filters;
 #[cfg(feature = "usearch")]
 mod format;
+mod history;
 mod ingest;
 mod limits;
 mod model;
@@ -28,6 +32,7 @@ mod plan;
 mod recovery;
 #[cfg(feature = "lexical")]
 mod words;
+mod workload;
 
 use std::path::Path;
 

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::{HnswIndex, VectorIndex};
 use super::{Dice, Source, stored};
+use crate::medium::FileSystem;
 use crate::passage::RowId;
 use crate::similarity::Similarity;
 use crate::snapshot::{self, Expected, Header, Loading, Reason};
@@ -45,7 +46,7 @@ fn written() -> (TempDir, PathBuf, HnswIndex, Source) {
     let (index, source) = view();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hnsw.view");
-    snapshot::write(&path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    snapshot::write(&FileSystem, &path, &header(&index), &index.to_bytes().unwrap()).unwrap();
     (directory, path, index, source)
 }
 
@@ -57,7 +58,7 @@ fn read(path: &Path) -> Result<snapshot::Snapshot, Reason> {
         similarity: Similarity::Cosine,
         engine: &engine,
     };
-    snapshot::read(path, &expected)
+    snapshot::read(&FileSystem, path, &expected)
 }
 
 fn load(path: &Path) -> HnswIndex {
@@ -87,7 +88,7 @@ fn what_was_written_comes_back() {
     for row in 1000..3000 {
         again.insert(RowId(row), &stored(&source.draw())).unwrap();
     }
-    snapshot::write(&path, &header(&again), &again.to_bytes().unwrap()).unwrap();
+    snapshot::write(&FileSystem, &path, &header(&again), &again.to_bytes().unwrap()).unwrap();
     assert_eq!(load(&path).len(), 2260);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
 }
@@ -97,7 +98,7 @@ fn an_empty_view_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hnsw.view");
     let index = HnswIndex::new(DIMENSION, Similarity::Cosine).unwrap();
-    snapshot::write(&path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    snapshot::write(&FileSystem, &path, &header(&index), &index.to_bytes().unwrap()).unwrap();
     let mut index = load(&path);
     assert_eq!(index.search(&[1.0; DIMENSION], 5).unwrap(), []);
     index.insert(RowId(0), &stored(&[1.0; DIMENSION])).unwrap();
@@ -178,7 +179,7 @@ fn another_collection_or_parameter_is_refused() {
     let refused = |change: fn(&mut Header)| {
         let mut header = header(&index);
         change(&mut header);
-        snapshot::write(&path, &header, &payload).unwrap();
+        snapshot::write(&FileSystem, &path, &header, &payload).unwrap();
         read(&path).unwrap_err()
     };
     assert!(matches!(refused(|header| header.collection[15] ^= 1), Reason::Foreign));
@@ -187,41 +188,41 @@ fn another_collection_or_parameter_is_refused() {
     let reason = refused(|header| header.engine = "usearch 2.0.0".to_owned());
     assert!(reason.to_string().contains("\"usearch 2.0.0, dimension 16, cosine\""), "{reason}");
     // What differs from collection to collection, and from moment to moment, is for the caller to judge.
-    snapshot::write(&path, &Header { seq: 7, lineage: 8, ..header(&index) }, &payload).unwrap();
+    snapshot::write(&FileSystem, &path, &Header { seq: 7, lineage: 8, ..header(&index) }, &payload).unwrap();
     assert_eq!(read(&path).unwrap().header.seq, 7);
 }
 
 #[test]
 fn a_load_that_never_ended_is_not_tried_again() {
     let (directory, path, index, _) = written();
-    let loading = Loading::begin(&path).unwrap();
+    let loading = Loading::begin(&FileSystem, &path).unwrap();
     assert!(matches!(read(&path), Err(Reason::Interrupted)));
     loading.done().unwrap();
     assert!(read(&path).is_ok());
     // A crash: nobody says `done`. The next snapshot is a new one, and is trusted again.
-    drop(Loading::begin(&path).unwrap());
+    drop(Loading::begin(&FileSystem, &path).unwrap());
     assert!(matches!(read(&path), Err(Reason::Interrupted)));
-    snapshot::write(&path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    snapshot::write(&FileSystem, &path, &header(&index), &index.to_bytes().unwrap()).unwrap();
     assert!(read(&path).is_ok());
     fs::remove_file(&path).unwrap();
-    drop(Loading::begin(&path).unwrap());
+    drop(Loading::begin(&FileSystem, &path).unwrap());
     assert!(matches!(read(&path), Err(Reason::Missing)));
-    assert!(Loading::begin(&directory.path().join("no such folder/hnsw.view")).is_err());
+    assert!(Loading::begin(&FileSystem, &directory.path().join("no such folder/hnsw.view")).is_err());
 }
 
 #[test]
 fn a_failed_write_leaves_the_old_snapshot() {
     let (directory, path, index, _) = written();
-    let elsewhere = directory.path().join("no such folder/hnsw.view");
+    let elsewhere = directory.path().join("no such folder/at all/hnsw.view");
     let payload = index.to_bytes().unwrap();
-    let error = snapshot::write(&elsewhere, &header(&index), &payload).unwrap_err();
+    let error = snapshot::write(&FileSystem, &elsewhere, &header(&index), &payload).unwrap_err();
     assert!(error.to_string().contains("no such folder"), "{error}");
     let long = Header { engine: "x".repeat(70_000), ..header(&index) };
-    assert!(snapshot::write(&path, &long, &payload).is_err());
+    assert!(snapshot::write(&FileSystem, &path, &long, &payload).is_err());
     // A directory in the way of the rename.
     let blocked = directory.path().join("blocked.view");
     fs::create_dir(&blocked).unwrap();
-    assert!(snapshot::write(&blocked, &header(&index), &payload).is_err());
+    assert!(snapshot::write(&FileSystem, &blocked, &header(&index), &payload).is_err());
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no temporary file stays");
     assert!(read(&path).is_ok());
 }
@@ -246,9 +247,9 @@ fn only_our_own_leftovers_are_swept() {
         fs::write(directory.path().join(name), "").unwrap();
     }
     fs::create_dir(directory.path().join("hnsw.view.tmp-5-5")).unwrap();
-    snapshot::sweep(&path).unwrap();
+    snapshot::sweep(&FileSystem, &path).unwrap();
     assert!(kept.iter().all(|name| directory.path().join(name).exists()));
     assert!(swept.iter().all(|name| !directory.path().join(name).exists()));
     assert!(path.exists() && directory.path().join("hnsw.view.tmp-5-5").exists());
-    snapshot::sweep(&directory.path().join("no such folder/hnsw.view")).unwrap();
+    snapshot::sweep(&FileSystem, &directory.path().join("no such folder/hnsw.view")).unwrap();
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase};
 
-use super::{Batch, LexicalSettings, Store, add, contents, ids, made, open, refused, settings};
+use super::{Batch, Store, add, contents, create, file_system, ids, made, open, refused};
 use crate::error::ErrorKind;
 
 #[test]
@@ -65,7 +65,7 @@ fn what_an_interrupted_creation_left_is_overcome() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.redb");
         fs::write(folder.path().join("store.new"), left).unwrap();
-        let store = Store::create(&path, settings(), &LexicalSettings::default()).unwrap();
+        let store = create(&path).unwrap();
         assert_eq!(contents(&store).unwrap(), [], "{} bytes left", left.len());
         add(&store, &[("a", "1")]);
         drop(store);
@@ -78,10 +78,10 @@ fn what_an_interrupted_creation_left_is_overcome() {
 fn creating_never_takes_the_place_of_a_store() {
     let (_folder, path, store) = made();
     add(&store, &[("a", "1")]);
-    refused(Store::create(&path, settings(), &LexicalSettings::default()));
+    refused(create(&path));
     add(&store, &[("b", "2")]);
     drop(store);
-    assert_eq!(refused(Store::create(&path, settings(), &LexicalSettings::default())).kind(), ErrorKind::Misuse);
+    assert_eq!(refused(create(&path)).kind(), ErrorKind::Misuse);
     assert_eq!(ids(&open(&path).unwrap()), ["a", "b"]);
 }
 
@@ -96,7 +96,7 @@ fn creators_that_race_lose_nothing() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     barrier.wait();
-                    if let Ok(store) = Store::create(&path, settings(), &LexicalSettings::default()) {
+                    if let Ok(store) = create(&path) {
                         add(&store, &[("", "mine")]);
                         won.fetch_add(1, Ordering::SeqCst);
                     }
@@ -126,7 +126,7 @@ fn a_store_that_was_not_closed_is_mended() {
     assert!(error.to_string().contains("open the collection for writing once"), "{error}");
 
     let mut percents = Vec::new();
-    let mended = Store::open(&crashed, &mut |percent| percents.push(percent)).unwrap();
+    let mended = Store::open(&file_system(), &crashed, &mut |percent| percents.push(percent)).unwrap();
     assert_eq!(contents(&mended).unwrap(), contents(&store).unwrap());
     assert!(percents.iter().all(|percent| *percent <= 100), "{percents:?}");
     add(&mended, &[("after", "the crash")]);
@@ -154,7 +154,7 @@ fn a_directory_in_the_files_place_is_an_error() {
     fs::create_dir(&path).unwrap();
     refused(open(&path));
     refused(Store::open_read_only(&path));
-    refused(Store::create(&path, settings(), &LexicalSettings::default()));
+    refused(create(&path));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use half::f16;
 use tempfile::TempDir;
 
 use super::codec::{LexicalSettings, Settings};
-use super::{Batch, NewPassage, Store, Written};
+use super::{Batch, NewPassage, Store, Written, file_system};
 use crate::error::{Error, Result};
 use crate::passage::RowId;
 
@@ -42,12 +42,16 @@ fn settings() -> Settings {
 fn made() -> (TempDir, PathBuf, Store) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let store = Store::create(&path, settings(), &LexicalSettings::default()).unwrap();
+    let store = create(&path).unwrap();
     (folder, path, store)
 }
 
+fn create(path: &Path) -> Result<Store> {
+    Store::create(&file_system(), path, settings(), &LexicalSettings::default())
+}
+
 fn open(path: &Path) -> Result<Store> {
-    Store::open(path, &mut |_| ())
+    Store::open(&file_system(), path, &mut |_| ())
 }
 
 /// The error of something that must not succeed, whose value cannot be shown.
