@@ -50,8 +50,9 @@ pub mod util;
 
 pub use bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};
 pub use collection::{
-    Collection, CollectionOptions, CollectionStats, DEFAULT_RERANK_TOP, Explanation, Fusion, Highlight, Hit, Index,
-    Ingest, Ingested, Mode, OpenReport, Plan, Query, Ranking, Reranker, Scores, Times, Warning, Written,
+    CheckReport, Collection, CollectionOptions, CollectionStats, DEFAULT_RERANK_TOP, Explanation, Fusion, Highlight,
+    Hit, Index, Ingest, Ingested, Mode, OpenReport, Part, Plan, Problem, Query, Ranking, Reranker, Scores, Times,
+    Warning, Written,
 };
 pub use cross_encoder::{
     CrossEncoder, CrossEncoderInfo, CrossEncoderOptions, QuantizedCrossEncoder, Ranked, ScoreActivation,

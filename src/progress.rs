@@ -12,6 +12,8 @@ pub enum Stage {
     Encode,
     /// Bringing a view up to date with the store, or building it anew.
     Index,
+    /// Reading every record, and holding the tables and the views against each other.
+    Check,
     /// Checking and mending the store after a crash.
     Repair,
 }

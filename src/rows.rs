@@ -108,6 +108,11 @@ impl Block {
         self.0.is_empty()
     }
 
+    /// The low 32 bits of its rows, in ascending order.
+    pub(crate) fn low_bits(&self) -> impl Iterator<Item = u32> {
+        self.0.iter()
+    }
+
     pub(crate) fn union(&mut self, other: &Self) {
         self.0 |= &other.0;
     }

@@ -123,6 +123,18 @@ impl LexicalView {
         let _ = self.save(inner, GROWING_ROWS.max(passages / 5));
     }
 
+    /// The view anew from the passages, and its snapshot. Only for whoever holds the writers' lock.
+    pub(super) fn rebuild(&self, inner: &Inner) -> Result<()> {
+        let reader = Arc::clone(&inner.live.read().reader);
+        let Some(language) = self.language else { return Ok(()) };
+        {
+            let mut state = self.state.lock();
+            state.folded = Some(Folded { index: build(language, &reader)?, seq: reader.state().seq });
+            (state.unsaved, state.behind) = (reader.state().passages.max(1), 0);
+        }
+        self.save(inner, 1)
+    }
+
     /// Writes the snapshot if `due` rows or more are not in it. Only for whoever holds the writers' lock.
     pub(super) fn save(&self, inner: &Inner, due: u64) -> Result<()> {
         let (Some(language), Some(path)) = (self.language, &self.path) else { return Ok(()) };

@@ -3,6 +3,7 @@
 mod answer;
 mod backup;
 mod candidates;
+mod check;
 mod choice;
 mod diversify;
 mod fields;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+pub use check::{CheckReport, Part, Problem};
 pub use fuse::{Fusion, Mode};
 pub use highlight::Highlight;
 pub use hit::{Hit, Scores};

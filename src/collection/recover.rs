@@ -205,6 +205,31 @@ pub(super) fn checkpoint(inner: &Inner, tail: &mut Tail, only_if_due: bool) -> R
     Ok(())
 }
 
+/// The view anew from the store, and its snapshot.
+pub(super) fn rebuild(inner: &Inner, tail: &mut Tail, on_progress: OnProgress<'_>) -> Result<()> {
+    build(inner, tail, on_progress)?;
+    #[cfg(feature = "usearch")]
+    let exact = inner.live.read().view.is_exact();
+    #[cfg(feature = "usearch")]
+    if let (Some(directory), true) = (&inner.directory, !exact || tail.declined.is_some()) {
+        write_snapshot(inner, &snapshot_path(directory), tail.declined)?;
+        tail.rows = 0;
+    }
+    Ok(())
+}
+
+/// The view anew, of the kind that fits.
+fn build(inner: &Inner, tail: &mut Tail, on_progress: OnProgress<'_>) -> Result<()> {
+    // Outside of the lock: queries go on with the old view meanwhile, and nobody else writes.
+    let reader = Arc::clone(&inner.live.read().reader);
+    let rows = reader.state().passages;
+    let kind = View::kind(inner.index, rows);
+    let view = View::build(kind, inner.index, &reader, inner.similarity, on_progress)?;
+    (tail.tuned, tail.declined) = (rows, (kind == Index::Hnsw && view.is_exact()).then_some(rows));
+    inner.live.write().view = view;
+    Ok(())
+}
+
 /// Keeps a graph fit for its data as it grows, and free of dead weight; or gives it up for an exact view.
 #[cfg(feature = "usearch")]
 pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
@@ -215,11 +240,7 @@ pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
     let mut silent = super::view::unwatched();
     let grown = View::kind(inner.index, rows) == Index::Hnsw && exact && !tail.declines(rows);
     if grown || !exact && dead > DEAD_FRACTION {
-        // Outside of the lock: queries go on with the old view meanwhile, and nobody else writes.
-        let reader = Arc::clone(&inner.live.read().reader);
-        let view = View::build(Index::Hnsw, inner.index, &reader, inner.similarity, &mut silent)?;
-        (tail.tuned, tail.declined) = (rows, view.is_exact().then_some(rows));
-        inner.live.write().view = view;
+        build(inner, tail, &mut silent)?;
     } else if !exact && rows >= tail.tuned.saturating_mul(2) {
         let worth_it = inner.live.write().view.tune(inner.index)?;
         tail.tuned = rows;

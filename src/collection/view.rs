@@ -182,7 +182,6 @@ impl VectorIndex for View {
         self.index().len()
     }
 
-    #[cfg(test)]
     fn contains(&self, row: RowId) -> bool {
         self.index().contains(row)
     }

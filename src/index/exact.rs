@@ -145,7 +145,6 @@ impl VectorIndex for ExactIndex {
         self.rows.len()
     }
 
-    #[cfg(test)]
     fn contains(&self, row: RowId) -> bool {
         self.slots.contains_key(&row)
     }

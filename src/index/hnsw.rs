@@ -247,7 +247,6 @@ impl VectorIndex for HnswIndex {
         self.rows.len()
     }
 
-    #[cfg(test)]
     fn contains(&self, row: RowId) -> bool {
         self.rows.contains(&row)
     }

@@ -51,7 +51,6 @@ pub(crate) trait VectorIndex: Send + Sync {
     fn len(&self) -> usize;
 
     /// Whether `row` can be found.
-    #[cfg(test)]
     fn contains(&self, row: RowId) -> bool;
 
     /// Adds a row, unless it is there.

@@ -12,6 +12,7 @@ use super::query::compile;
 use super::{failed, guarded};
 use crate::error::Result;
 use crate::passage::RowId;
+use crate::rows::Rows;
 
 /// A row that has words of a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +32,20 @@ pub(crate) struct Searcher {
 }
 
 impl Searcher {
+    /// Every row that can be found.
+    pub(crate) fn rows(&self) -> Result<Rows> {
+        guarded(|| {
+            let mut rows = Rows::none();
+            for segment in self.searcher.segment_readers() {
+                let column = segment.fast_fields().u64(ROW).map_err(failed)?;
+                segment.doc_ids_alive().filter_map(|document| column.first(document)).for_each(|row| {
+                    rows.insert(RowId(row));
+                });
+            }
+            Ok(rows)
+        })
+    }
+
     /// The `k` best matches among the rows that are `allowed`, best first, equal scores by ascending row; fewer if no
     /// more rows match.
     pub(crate) fn search(&self, query: &str, k: usize, allowed: Option<&dyn Fn(RowId) -> bool>) -> Result<Vec<Match>> {

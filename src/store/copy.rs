@@ -1,5 +1,6 @@
 //! The store as it is at one moment, verified and copied into a new file.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use redb::{Database, Key, ReadTransaction, TableDefinition, TableError, Value, WriteTransaction};
@@ -7,7 +8,7 @@ use redb::{Database, Key, ReadTransaction, TableDefinition, TableError, Value, W
 use super::reader::Reader;
 use super::schema::{CHANGES, EMBEDDINGS, FIELDS, IDS, PASSAGES, SETTINGS};
 use super::{Store, backend, failed, guarded};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::medium::FileSystem;
 
 impl Store {
@@ -24,8 +25,8 @@ impl Store {
                 // The copy itself is read: it is what will be relied on.
                 let copied = redb::ReadableDatabase::begin_read(copy).map_err(failed)?;
                 let reader = Reader::new(&copied, &self.settings)?;
-                reader.check_counts()?;
-                reader.check_records()
+                let similarity = self.settings.similarity.parse()?;
+                reader.check(similarity, &mut |_| ControlFlow::Continue(()), &mut |flaw| Err(flaw.into_error()))
             })
         })
     }
@@ -59,34 +60,4 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
         target.insert(key.value(), value.value()).map_err(failed)?;
     }
     Ok(())
-}
-
-impl Reader {
-    /// Reads every record: each is what was written, each passage is found by its id and has an embedding, and the log
-    /// ends with the present state.
-    fn check_records(&self) -> Result<()> {
-        for passage in self.passages()? {
-            let passage = passage?;
-            if self.row(&passage.id)? != Some(passage.row) {
-                return Err(disagrees(format!("the passage \"{}\" is not found by its id", passage.id)));
-            }
-            if self.embedding(passage.row)?.is_none() {
-                return Err(disagrees(format!("the passage \"{}\" has no embedding", passage.id)));
-            }
-        }
-        let mut last = None;
-        for change in self.changes_after(0)? {
-            last = Some(change?.nonce);
-        }
-        match last {
-            Some(nonce) if nonce != self.state().nonce => {
-                Err(disagrees("the log ends elsewhere than the state".into()))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn disagrees(what: String) -> Error {
-    Error::corrupt(format!("the store is damaged: {what}; restore the collection from a copy"))
 }

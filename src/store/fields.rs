@@ -50,6 +50,26 @@ impl FieldIndexes {
         let indexed = fields.indexed.into_iter().map(|field| (field.number, Field::path(field.names))).collect();
         Ok(Self { indexed, table: Some(table) })
     }
+
+    /// The fields that have an index, with their numbers.
+    pub(super) fn indexed(&self) -> &[(u32, Field)] {
+        &self.indexed
+    }
+
+    /// Every row of every entry: the number of its field, its key and the row.
+    pub(super) fn each(&self, see: &mut dyn FnMut(u32, &[u8], RowId)) -> Result<()> {
+        let Some(table) = &self.table else { return Ok(()) };
+        guarded(|| {
+            for entry in table.range::<&[u8]>(..).map_err(failed)? {
+                let (key, value) = entry.map_err(failed)?;
+                let (number, _) = key.value().split_first_chunk::<4>().ok_or_else(malformed)?;
+                let block = Key::parse(key.value()).ok_or_else(malformed)?.block;
+                let rows = unseal_rows(key.value(), block, value.value())?;
+                rows.low_bits().for_each(|low| see(u32::from_be_bytes(*number), key.value(), RowId(low.into())));
+            }
+            Ok(())
+        })
+    }
 }
 
 impl Reader {
@@ -249,26 +269,17 @@ impl<'t> Update<'t> {
     }
 
     fn note(&mut self, row: RowId, record: &PassageRecord, apply: impl Fn(&mut Change)) -> Result<()> {
+        let Self { indexed, entries, .. } = self;
         let metadata: Metadata = serde_json::from_str(&record.metadata).map_err(|source| {
             Error::corrupt(format!("the metadata of passage \"{}\" is malformed", record.id)).with_source(source)
         })?;
         let subject =
             Subject { id: &record.id, title: record.title.as_deref(), text: &record.text, metadata: &metadata };
-        let block = Block::number(row);
-        for (number, field) in &self.indexed {
-            field.find(subject, &mut |found| {
-                let mut put = |entry: Entry<'_>| {
-                    let change = self.entries.entry(entry.key(*number, block)).or_default();
-                    change.block = block;
-                    apply(change);
-                };
-                match found {
-                    Found::Present => put(Entry::Present),
-                    Found::Atom { atom, .. } => Entry::of(atom).for_each(put),
-                }
-                false
-            });
-        }
+        keys(indexed, row, subject, &mut |_, key, block| {
+            let change = entries.entry(key).or_default();
+            change.block = block;
+            apply(change);
+        });
         Ok(())
     }
 
@@ -299,6 +310,25 @@ impl<'t> Update<'t> {
             }
         }
         Ok(())
+    }
+}
+
+/// What a passage is found under: the number of the field, the key and its block. None twice.
+pub(super) fn keys(indexed: &[(u32, Field)], row: RowId, subject: Subject<'_>, see: &mut dyn FnMut(u32, Vec<u8>, u64)) {
+    let block = Block::number(row);
+    for (number, field) in indexed {
+        let mut keys = Vec::new();
+        field.find(subject, &mut |found| {
+            let mut put = |entry: Entry<'_>| keys.push(entry.key(*number, block));
+            match found {
+                Found::Present => put(Entry::Present),
+                Found::Atom { atom, .. } => Entry::of(atom).for_each(put),
+            }
+            false
+        });
+        keys.sort_unstable();
+        keys.dedup();
+        keys.into_iter().for_each(|key| see(*number, key, block));
     }
 }
 

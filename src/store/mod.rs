@@ -7,6 +7,7 @@
 //! The store assumes of the medium that fsync is durable, a sector is written or not, and rename is atomic.
 
 mod backend;
+mod check;
 mod codec;
 mod copy;
 mod entry;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
+pub(crate) use check::Flaw;
 pub(crate) use codec::{LexicalSettings, Settings};
 pub(crate) use entry::{Entry, EntryKind};
 pub(crate) use fields::EntryRange;

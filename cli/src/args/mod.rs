@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// List the fields that are indexed for filters, or index more
     #[command(after_help = INDEX_HELP)]
     Index(IndexFields),
+    /// Read and verify everything in a collection; exit code 1 if something is wrong
+    #[command(after_help = CHECK_HELP)]
+    Check(Check),
     /// Copy a collection, every record verified; the copy is a collection itself
     #[command(after_help = "Example:\n  marcato backup notes.marcato /media/stick/notes-2026-11.marcato")]
     Backup(Backup),
@@ -120,6 +123,13 @@ const INDEX_HELP: &str = "Examples:
   marcato index notes.marcato                  list them
   marcato index notes.marcato year lang        index two more
   marcato index notes.marcato year --drop";
+
+const CHECK_HELP: &str = "Every record is read, the tables are held against each other, the indexes against the passages. What is wrong with an
+index, --repair mends; what is wrong with the passages themselves takes a backup.
+
+Examples:
+  marcato check notes.marcato
+  marcato check notes.marcato --repair";
 
 const ENCODE_HELP: &str = "Examples:
   echo '{\"text\": \"hello\"}' | marcato encode
@@ -213,6 +223,15 @@ pub(crate) struct Query {
     pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Check {
+    /// The collection's directory
+    pub(crate) collection: PathBuf,
+    /// Make the indexes anew if something is wrong with them
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 #[derive(clap::Args, Debug)]

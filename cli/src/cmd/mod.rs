@@ -3,6 +3,7 @@
 mod add;
 mod backup;
 mod bench;
+mod check;
 mod completions;
 mod delete;
 mod demo;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::List(list) => list::run(list, &mut output),
         Command::Stats(stats) => stats::run(stats, &mut output),
         Command::Index(index) => index::run(index, &mut output),
+        Command::Check(check) => check::run(check, &mut output),
         Command::Backup(backup) => backup::run(backup),
         Command::Restore(restore) => backup::restore(restore),
         Command::Encode(encode) => encode::run(encode, &mut output),

@@ -10,6 +10,7 @@
 
 mod backup;
 mod batches;
+mod check;
 mod concurrency;
 mod crashes;
 #[cfg(feature = "usearch")]

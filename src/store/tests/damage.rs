@@ -4,11 +4,11 @@ use std::fs;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableTable};
+use redb::ReadableTable;
 
 use super::super::codec::{Kind, State, seal};
 use super::super::schema::{CHANGES, EMBEDDINGS, IDS, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
-use super::{RowId, Store, add, contents, delete, embedding, made, open, refused};
+use super::{RowId, Store, add, contents, delete, embedding, made, open, refused, tamper};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bits to flip, one at a time.
@@ -26,14 +26,6 @@ fn sample() -> (tempfile::TempDir, PathBuf, Vec<(u64, String, String)>) {
     delete(&store, &["id 3 3", "id 4 4"]);
     let all = contents(&store).unwrap();
     (folder, path, all)
-}
-
-/// Changes the file as redb lets anybody, behind the store's back.
-fn tamper(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
-    let database = Database::open(path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    change(&transaction);
-    transaction.commit().unwrap();
 }
 
 fn refused_as_corrupt(path: &Path) -> Error {

@@ -1,14 +1,13 @@
 //! Field indexes: they follow the rows, and are built anew when they cannot have.
 
 use std::ops::Bound;
-use std::path::Path;
 
-use redb::{Database, ReadableTable, ReadableTableMetadata};
+use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::super::codec::{Kind, State, seal, unseal};
 use super::super::schema::{FIELDS, PASSAGES, SETTINGS, STATE_KEY};
 use super::super::{Batch, Entry, EntryKind, NewPassage, Store};
-use super::{embedding, made, open, refused};
+use super::{embedding, made, open, refused, tamper};
 use crate::error::ErrorKind;
 use crate::field::Field;
 
@@ -30,13 +29,6 @@ fn before(store: &Store, end: i64) -> Option<u64> {
     let range = (Bound::Unbounded, Bound::Excluded(end));
     let rows = store.reader().unwrap().indexed_rows(&Field::from("year"), EntryKind::Number, range).unwrap();
     rows.map(|rows| rows.count(0))
-}
-
-fn tamper(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
-    let database = Database::open(path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    change(&transaction);
-    transaction.commit().unwrap();
 }
 
 fn sample() -> (tempfile::TempDir, std::path::PathBuf) {

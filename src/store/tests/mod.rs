@@ -9,6 +9,7 @@
 )]
 
 mod batches;
+mod check;
 mod codec;
 mod damage;
 mod entry;
@@ -52,6 +53,14 @@ fn create(path: &Path) -> Result<Store> {
 
 fn open(path: &Path) -> Result<Store> {
     Store::open(&file_system(), path, &mut |_| ())
+}
+
+/// Changes the file as redb lets anybody, behind the store's back.
+fn tamper(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let database = redb::Database::open(path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&transaction);
+    transaction.commit().unwrap();
 }
 
 /// The error of something that must not succeed, whose value cannot be shown.
