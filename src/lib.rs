@@ -67,6 +67,9 @@ pub use filter::{Filter, FilterValue, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FI
 pub use kernels::{Rate, kernel_rates};
 pub use language::Language;
 pub use model::{Drift, LocalModel, ModelKind, ModelName, ModelSource, Models, Precision, ScoreDrift};
-pub use passage::{MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_TEXT_BYTES, Metadata, Passage, PassageId};
+pub use passage::{
+    MAX_BATCH_PASSAGES, MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_TEXT_BYTES, Metadata, Passage,
+    PassageId,
+};
 pub use progress::{Progress, Stage};
 pub use similarity::Similarity;

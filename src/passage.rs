@@ -18,6 +18,8 @@ pub const MAX_TEXT_BYTES: usize = 16 << 20;
 pub const MAX_METADATA_BYTES: usize = 1 << 20;
 /// How deep a passage's metadata may nest.
 pub const MAX_METADATA_DEPTH: usize = 32;
+/// Passages, or ids to delete, of one batch at most. [`Collection::ingest`](crate::Collection::ingest) takes any number.
+pub const MAX_BATCH_PASSAGES: usize = 1_000_000;
 
 /// A user's name for a passage, unique in its collection: 1 to [`MAX_ID_BYTES`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,10 +124,7 @@ impl Passage {
 
     /// What an encoder sees: `title + " " + text`, the convention of BEIR, or the text alone.
     pub fn text_to_encode(&self) -> String {
-        match &self.title {
-            Some(title) if !title.is_empty() => format!("{title} {}", self.text),
-            _ => self.text.clone(),
-        }
+        text_to_encode(self.title.as_deref(), &self.text)
     }
 
     /// Checks the documented limits, naming the passage by its id or else by `position` in its batch; gives the bytes of
@@ -189,6 +188,13 @@ impl Passage {
     pub(crate) fn metadata_json(&self) -> Result<String> {
         serde_json::to_string(&self.metadata)
             .map_err(|source| Error::misuse("metadata that is no JSON").with_source(source))
+    }
+}
+
+pub(crate) fn text_to_encode(title: Option<&str>, text: &str) -> String {
+    match title {
+        Some(title) if !title.is_empty() => format!("{title} {text}"),
+        _ => text.to_owned(),
     }
 }
 

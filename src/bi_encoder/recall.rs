@@ -63,7 +63,7 @@ impl Recalled {
             ErrorKind::Incompatible,
             format!(
                 "the collection was made with the encoder \"{}\" ({short}), and no revision of it on this machine is that \
-                 one; get it with \"marcato model pull {}@REVISION\", or make a new collection and add the passages again",
+                 one; get it with \"marcato model pull {}@REVISION\", or move the collection to another model with \"marcato reembed\"",
                 self.name, self.name
             ),
         ))

@@ -48,7 +48,7 @@ impl Collection {
     }
 
     /// The rows are the same; what is known of them is not.
-    fn renew_reader(&self) -> Result<()> {
+    pub(super) fn renew_reader(&self) -> Result<()> {
         let reader = Arc::new(self.0.store.reader()?);
         self.0.live.write().reader = reader;
         Ok(())

@@ -135,6 +135,16 @@ impl LexicalView {
         self.save(inner, 1)
     }
 
+    /// [`rebuild`](Self::rebuild)s a view that holds rows which are gone.
+    pub(super) fn compact(&self, inner: &Inner) -> Result<()> {
+        let dead = |state: &State| state.folded.as_ref().is_some_and(|folded| folded.index.has_dead_rows());
+        if self.path.as_ref().is_some_and(|_| self.state.lock().saved.is_some()) {
+            self.search(inner)?;
+        }
+        let dead = dead(&self.state.lock());
+        if dead { self.rebuild(inner) } else { Ok(()) }
+    }
+
     /// Writes the snapshot if `due` rows or more are not in it. Only for whoever holds the writers' lock.
     pub(super) fn save(&self, inner: &Inner, due: u64) -> Result<()> {
         let (Some(language), Some(path)) = (self.language, &self.path) else { return Ok(()) };

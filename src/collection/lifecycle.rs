@@ -74,14 +74,25 @@ fn index_fields(store: &Store, options: &CollectionOptions) -> Result<()> {
 
 pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: bool) -> Result<Collection> {
     if !exists(&*options.medium, directory)? {
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            format!("there is no collection in {}; create one, or check the path", directory.display()),
-        )
-        .with_path(directory));
+        return Err(no_collection(directory));
     }
+    let store = open_store(&mut options, directory, read_only)?;
+    check_settings(&mut options, store.settings(), directory)?;
+    // Beside the views, which take longer to read than the store takes to open.
+    if options.preload {
+        options.encoder.preload();
+    }
+    assemble(options, store, Some(directory))
+}
+
+pub(super) fn no_collection(directory: &Path) -> Error {
+    let message = format!("there is no collection in {}; create one, or check the path", directory.display());
+    Error::new(ErrorKind::NotFound, message).with_path(directory)
+}
+
+pub(super) fn open_store(options: &mut CollectionOptions, directory: &Path, read_only: bool) -> Result<Store> {
     let path = store_path(directory);
-    let store = if read_only {
+    if read_only {
         Store::open_read_only(&path)
     } else {
         let on_progress = &mut options.on_progress;
@@ -92,13 +103,7 @@ pub(super) fn open(mut options: CollectionOptions, directory: &Path, read_only: 
             }
         })
     }
-    .map_err(|error| holder::named(error, directory))?;
-    check_settings(&mut options, store.settings(), directory)?;
-    // Beside the views, which take longer to read than the store takes to open.
-    if options.preload {
-        options.encoder.preload();
-    }
-    assemble(options, store, Some(directory))
+    .map_err(|error| holder::named(error, directory))
 }
 
 fn refuse_collection(medium: &dyn Medium, directory: &Path) -> Result<()> {
@@ -126,7 +131,7 @@ fn refuse_foreign_files(medium: &dyn Medium, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn new_settings(options: &CollectionOptions) -> Result<Settings> {
+pub(super) fn new_settings(options: &CollectionOptions) -> Result<Settings> {
     let (dimension, similarity, fingerprint, encoder) = match (&options.encoder, options.embeddings) {
         (EncoderChoice::Absent, Some((dimension, similarity))) => (dimension, similarity, String::new(), String::new()),
         (EncoderChoice::Absent, None) => {
@@ -193,7 +198,7 @@ fn check_settings(options: &mut CollectionOptions, settings: &Settings, director
         EncoderChoice::Absent => Ok(()),
         EncoderChoice::Given(encoder) if encoder.fingerprint() == settings.fingerprint => Ok(()),
         EncoderChoice::Given(encoder) => incompatible(format!(
-            "{made}, not the one given ({}); open it with that encoder, or make a new collection and add the passages again",
+            "{made}, not the one given ({}); open it with that encoder, or move the collection to another with reembed",
             short(encoder.fingerprint())
         )),
         EncoderChoice::Default(_) if DefaultEncoder::builtin_fingerprint()?.as_ref() == Some(&settings.fingerprint) => {
@@ -207,7 +212,7 @@ fn check_settings(options: &mut CollectionOptions, settings: &Settings, director
                 }
                 // What an application or a directory calls its model is no name on the hub: nothing to look for.
                 Err(error) if error.kind() == ErrorKind::Misuse => incompatible(format!(
-                    "{made}; open it with that encoder, or make a new collection and add the passages again"
+                    "{made}; open it with that encoder, or move the collection to another with reembed"
                 )),
                 Err(error) => {
                     incompatible(format!("{made}, which was not found; {error}, or open it with that encoder"))
@@ -217,7 +222,7 @@ fn check_settings(options: &mut CollectionOptions, settings: &Settings, director
     }
 }
 
-fn assemble(mut options: CollectionOptions, store: Store, directory: Option<&Path>) -> Result<Collection> {
+pub(super) fn assemble(mut options: CollectionOptions, store: Store, directory: Option<&Path>) -> Result<Collection> {
     let settings = store.settings();
     let similarity: Similarity = settings.similarity.parse()?;
     let index: Index = settings.index.parse()?;

@@ -15,7 +15,7 @@ use super::{Collection, Inner};
 use crate::embedding::Embedding;
 use crate::error::{Error, Result};
 use crate::index::VectorIndex;
-use crate::passage::{Passage, PassageId, RowId};
+use crate::passage::{MAX_BATCH_PASSAGES, Passage, PassageId, RowId};
 use crate::progress::{OnProgress, Progress, Stage, report};
 use crate::similarity::Similarity;
 use crate::store::{self, Batch, NewPassage};
@@ -45,7 +45,7 @@ impl Collection {
     /// Adds passages as one batch: when it returns, all of them are durable and can be found; on an error, none is.
     ///
     /// # Errors
-    /// `Misuse` if an id exists already or comes twice, a limit is passed, or an embedding does not fit; the
+    /// `Misuse` if an id exists already or comes twice, a limit is passed (a million passages is the most), or an embedding does not fit; the
     /// encoder's errors; `Full`, `Io` or `Poisoned` from the store.
     pub fn add<P: Into<Passage>>(&self, passages: impl IntoIterator<Item = P>) -> Result<Written> {
         self.put(passages, false, &mut unwatched())
@@ -100,9 +100,10 @@ impl Collection {
     /// Deletes the passages with these ids as one batch, and says how many there were. Unknown ids are no error.
     ///
     /// # Errors
-    /// `Full`, `Io` or `Poisoned` from the store.
+    /// `Misuse` for more than a million; `Full`, `Io` or `Poisoned` from the store.
     pub fn delete<T: AsRef<str>>(&self, ids: impl IntoIterator<Item = T>) -> Result<u64> {
-        let ids: Vec<T> = ids.into_iter().collect();
+        let ids: Vec<T> = ids.into_iter().take(MAX_BATCH_PASSAGES + 1).collect();
+        check_batch(ids.len(), "delete them in several")?;
         let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
         let mut tail = self.0.writing.lock();
         let written = self.0.store.write(&Batch { delete: &ids, ..Batch::default() })?;
@@ -116,7 +117,8 @@ impl Collection {
         replace: bool,
         on_progress: OnProgress<'_>,
     ) -> Result<Written> {
-        let mut passages: Vec<Passage> = passages.into_iter().map(Into::into).collect();
+        let mut passages: Vec<Passage> = passages.into_iter().take(MAX_BATCH_PASSAGES + 1).map(Into::into).collect();
+        check_batch(passages.len(), "add them with ingest")?;
         let check = |(place, passage): (usize, &Passage)| passage.check(place);
         if let Err(error) = passages.iter().enumerate().try_for_each(|at| check(at).map(drop)) {
             passages.iter_mut().for_each(Passage::dismantle);
@@ -124,6 +126,13 @@ impl Collection {
         }
         self.0.commit(self.0.prepare(passages, replace, on_progress)?)
     }
+}
+
+fn check_batch(size: usize, remedy: &str) -> Result<()> {
+    if size <= MAX_BATCH_PASSAGES {
+        return Ok(());
+    }
+    Err(Error::misuse(format!("a batch may have {MAX_BATCH_PASSAGES} passages, this one has more; {remedy}")))
 }
 
 /// A batch that has its embeddings: what is left is to write it.
@@ -152,6 +161,42 @@ fn drop_repeated(passages: &mut Vec<Passage>, replace: bool) -> Result<()> {
     let mut keep = keep.into_iter();
     passages.retain(|_| keep.next().unwrap_or(true));
     Ok(())
+}
+
+/// An embedding as the store keeps it: f16, and of unit length if compared by cosine, where f16 is most exact.
+pub(super) fn stored(embedding: &Embedding, dimension: usize, similarity: Similarity) -> Result<Vec<f16>> {
+    if embedding.len() != dimension {
+        return Err(Error::misuse(format!(
+            "its embedding has {} numbers, the collection's have {}",
+            embedding.len(),
+            dimension
+        )));
+    }
+    let scale = match similarity {
+        Similarity::Cosine => {
+            let norm = embedding.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+            if norm == 0.0 {
+                return Err(Error::misuse("its embedding is zero, which has no cosine to anything"));
+            }
+            // What came out of a store goes in as it is.
+            if is_stored_unit(embedding, norm) { 1.0 } else { norm.recip() }
+        }
+        Similarity::Dot => 1.0,
+    };
+    let stored: Vec<f16> = embedding.iter().map(|value| f16::from_f64(f64::from(*value) * scale)).collect();
+    match stored.iter().position(|value| !value.is_finite()) {
+        None => Ok(stored),
+        Some(at) => Err(Error::misuse(format!(
+            "component {at} of its embedding is beyond what is stored (f16, up to {})",
+            f16::MAX
+        ))),
+    }
+}
+
+/// Whether these are f16 numbers whose length is 1 as far as f16 rounding of each lets it be.
+fn is_stored_unit(embedding: &[f32], norm: f64) -> bool {
+    let rounding = 2f64.powi(-11) + (embedding.len() as f64).sqrt() * 2f64.powi(-25);
+    (norm - 1.0).abs() <= rounding && embedding.iter().all(|value| f16::from_f32(*value).to_f32() == *value)
 }
 
 fn new_passage<'a>(passage: &'a Passage, embedding: &'a Vec<f16>) -> Result<NewPassage<'a>> {
@@ -232,33 +277,8 @@ impl Inner {
         }
     }
 
-    /// An embedding as the store keeps it: f16, and of unit length if compared by cosine, where f16 is most exact.
     fn stored(&self, embedding: &Embedding) -> Result<Vec<f16>> {
-        if embedding.len() != self.dimension {
-            return Err(Error::misuse(format!(
-                "its embedding has {} numbers, the collection's have {}",
-                embedding.len(),
-                self.dimension
-            )));
-        }
-        let scale = match self.similarity {
-            Similarity::Cosine => {
-                let norm = embedding.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-                if norm == 0.0 {
-                    return Err(Error::misuse("its embedding is zero, which has no cosine to anything"));
-                }
-                norm.recip()
-            }
-            Similarity::Dot => 1.0,
-        };
-        let stored: Vec<f16> = embedding.iter().map(|value| f16::from_f64(f64::from(*value) * scale)).collect();
-        match stored.iter().position(|value| !value.is_finite()) {
-            None => Ok(stored),
-            Some(at) => Err(Error::misuse(format!(
-                "component {at} of its embedding is beyond what is stored (f16, up to {})",
-                f16::MAX
-            ))),
-        }
+        stored(embedding, self.dimension, self.similarity)
     }
 
     /// Brings what queries see up to date with a batch that the store has. The batch is durable whatever happens here.

@@ -88,6 +88,11 @@ impl LexicalIndex {
         self.reader.searcher().num_docs()
     }
 
+    /// Whether it still takes space for rows that were removed.
+    pub(crate) fn has_dead_rows(&self) -> bool {
+        self.reader.searcher().segment_readers().iter().any(|segment| segment.num_deleted_docs() > 0)
+    }
+
     /// The index as it is now.
     pub(crate) fn searcher(&self) -> Searcher {
         Searcher { searcher: self.reader.searcher(), analysis: self.analysis.clone(), fields: self.fields }

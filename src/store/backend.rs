@@ -2,7 +2,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::backends::InMemoryBackend;
@@ -59,33 +59,90 @@ pub(super) fn create(medium: &dyn Medium, path: &Path, settings: &Settings, lexi
 
 /// Makes the file under another name and renames it when `fill` has made it whole: a crash leaves no half-made collection.
 pub(super) fn make(medium: &dyn Medium, path: &Path, fill: impl FnOnce(&Database) -> Result<()>) -> Result<()> {
-    let unfinished = path.with_extension("new");
-    let failed_to_make = |source| Error::io("make the store", path, source);
-    let database = match database(&builder(), medium, &unfinished, true) {
-        Err(DatabaseError::DatabaseAlreadyOpen) => {
-            return Err(located(failed(redb::Error::DatabaseAlreadyOpen), path));
+    let database = make_beside(medium, path, |database| {
+        // Asked with the lock held: whoever else makes a store here holds it too, or has renamed already.
+        if medium.exists(path).map_err(|source| Error::io("make the store", path, source))? {
+            let message = format!("{} is there already; open it", path.display());
+            return Err(Error::misuse(message).with_path(path));
         }
-        // What an earlier attempt left half made; nobody holds it.
-        Err(_) if medium.exists(&unfinished).map_err(failed_to_make)? => {
-            medium.remove(&unfinished).map_err(failed_to_make)?;
-            database(&builder(), medium, &unfinished, true).map_err(|error| located(failed(error), path))?
-        }
-        other => other.map_err(|error| located(failed(error), path))?,
-    };
-    // Asked with the lock held: whoever else makes a store here holds it too, or has renamed already.
-    if medium.exists(path).map_err(failed_to_make)? {
-        drop(database);
-        let _ = medium.remove(&unfinished);
-        return Err(Error::misuse(format!("{} is there already; open it", path.display())).with_path(path));
-    }
-    if let Err(error) = fill(&database) {
-        drop(database);
-        let _ = medium.remove(&unfinished);
-        return Err(error);
-    }
+        fill(database)
+    })?;
     database.close().map_err(|error| located(failed(error), path))?;
-    medium.rename(&unfinished, path).map_err(failed_to_make)?;
-    medium.sync_directory(directory_of(path)).map_err(failed_to_make)
+    put_in_place(medium, &unfinished(path), path)?;
+    settle(medium, path)
+}
+
+/// A file under another name than `path`, made whole by `fill`, and open.
+pub(super) fn make_beside(
+    medium: &dyn Medium,
+    path: &Path,
+    fill: impl FnOnce(&Database) -> Result<()>,
+) -> Result<Database> {
+    let unfinished = unfinished(path);
+    let made = begin(medium, &unfinished).map_err(|error| located(error, path))?;
+    let filled = clear(&made).and_then(|()| fill(&made));
+    match filled {
+        Ok(()) => Ok(made),
+        Err(error) => {
+            drop(made);
+            let _ = medium.remove(&unfinished);
+            Err(error)
+        }
+    }
+}
+
+/// A file at `path`, which may be there from an earlier attempt.
+pub(super) fn begin(medium: &dyn Medium, path: &Path) -> Result<Database> {
+    let failed_to_make = |source| Error::io("make the store", path, source);
+    match database(&builder(), medium, path, true) {
+        Err(DatabaseError::DatabaseAlreadyOpen) => Err(failed(redb::Error::DatabaseAlreadyOpen)),
+        // What an earlier attempt left half made; nobody holds it.
+        Err(_) if medium.exists(path).map_err(failed_to_make)? => {
+            medium.remove(path).map_err(failed_to_make)?;
+            database(&builder(), medium, path, true).map_err(failed)
+        }
+        other => other.map_err(failed),
+    }
+}
+
+/// Takes out what an earlier attempt put in.
+fn clear(database: &Database) -> Result<()> {
+    let mut transaction = database.begin_write().map_err(failed)?;
+    transaction.set_quick_repair(true);
+    let tables: Vec<_> = transaction.list_tables().map_err(failed)?.collect();
+    if tables.is_empty() {
+        return transaction.abort().map_err(failed);
+    }
+    for table in tables {
+        transaction.delete_table(table).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+/// Gives the file that was made beside `path` its name.
+pub(super) fn put_in_place(medium: &dyn Medium, from: &Path, path: &Path) -> Result<()> {
+    medium.rename(from, path).map_err(|source| Error::io("make the store", path, source))
+}
+
+/// Makes the name durable.
+pub(super) fn settle(medium: &dyn Medium, path: &Path) -> Result<()> {
+    medium.sync_directory(directory_of(path)).map_err(|source| Error::io("make the store", path, source))
+}
+
+/// Removes what a crash left while a file was made beside the store. Only for whoever holds the store's lock.
+pub(super) fn sweep(medium: &dyn Medium, path: &Path) {
+    // Only litter; making the next one overcomes it.
+    let _ = medium.remove(&unfinished(path));
+}
+
+/// The name of a file that is made in one go.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+/// The name of one that is made in steps.
+pub(super) fn successor(path: &Path) -> PathBuf {
+    path.with_extension("next")
 }
 
 pub(super) fn in_memory(settings: &Settings, lexical: &LexicalSettings) -> Result<Database> {
@@ -111,7 +168,7 @@ pub(super) fn open(medium: &dyn Medium, path: &Path, on_repair: &mut (dyn FnMut(
         let percent = (session.progress() * 100.0).clamp(0.0, 100.0) as u64;
         log.lock().unwrap_or_else(PoisonError::into_inner).push(percent);
     });
-    let opened = catch_unwind(AssertUnwindSafe(|| database(&builder, medium, path, false)));
+    let opened = catch_unwind(AssertUnwindSafe(|| unreplaced(path, || database(&builder, medium, path, false))));
     let percents = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     percents.into_iter().for_each(on_repair);
     opened.map_err(|_| damaged(path))?.map_err(|error| located(failed(error), path))
@@ -119,7 +176,7 @@ pub(super) fn open(medium: &dyn Medium, path: &Path, on_repair: &mut (dyn FnMut(
 
 pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase> {
     check_present(&FileSystem, path)?;
-    let opened = catch_unwind(AssertUnwindSafe(|| builder().open_read_only(path)));
+    let opened = catch_unwind(AssertUnwindSafe(|| unreplaced(path, || builder().open_read_only(path))));
     opened.map_err(|_| damaged(path))?.map_err(|error| match error {
         DatabaseError::RepairAborted => Error::misuse(format!(
             "{} was not closed cleanly: open the collection for writing once, which mends it",
@@ -128,6 +185,30 @@ pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase> {
         .with_path(path),
         error => located(failed(error), path),
     })
+}
+
+/// What `open` gives, once it has the lock of the file that has the name `path` now: whoever had it locked may have put
+/// another in its place, after it was opened and before it was locked.
+fn unreplaced<T>(path: &Path, open: impl Fn() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+    loop {
+        let before = file_number(path);
+        let opened = open()?;
+        if file_number(path) == before {
+            return Ok(opened);
+        }
+    }
+}
+
+/// What tells files of one name apart; elsewhere than on Unix a file that somebody has open is not replaced.
+#[cfg(unix)]
+fn file_number(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_number(_path: &Path) -> Option<(u64, u64)> {
+    None
 }
 
 /// redb makes a new database of an empty file; to us that is a collection that was lost.

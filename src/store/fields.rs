@@ -151,7 +151,7 @@ impl Store {
     /// Builds the indexes anew if they do not agree with the rows.
     pub(super) fn mend_field_indexes(&self) -> Result<()> {
         let stale = guarded(|| {
-            let transaction = self.database.begin_read()?;
+            let (transaction, _lease) = self.begin_read()?;
             let settings = transaction.open_table(SETTINGS).map_err(failed)?;
             let fields = read(&settings)?;
             let used = FieldIndexes::open(&transaction, &state(&settings)?)?;

@@ -14,6 +14,7 @@ mod entry;
 mod fields;
 mod reader;
 mod schema;
+mod successor;
 mod write;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::RwLock;
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 pub(crate) use check::Flaw;
@@ -43,14 +45,21 @@ const CACHE_BYTES: usize = 64 << 20;
 
 /// The redb file of one collection.
 pub(crate) struct Store {
-    database: Handle,
+    /// The last one is the store. Those before it were replaced by compacting, and are kept for whoever still reads them.
+    handles: RwLock<Vec<Handle>>,
     medium: Arc<dyn Medium>,
     settings: Settings,
     lexical: LexicalSettings,
     poisoned: AtomicBool,
 }
 
-enum Handle {
+struct Handle {
+    database: Opened,
+    /// Shared with each reader of it.
+    lease: Arc<()>,
+}
+
+enum Opened {
     Writable(Database),
     ReadOnly(ReadOnlyDatabase),
 }
@@ -75,29 +84,32 @@ impl Store {
 
     /// Opens the store at `path` for reading and writing. `on_repair` is told per cent if a crash has to be mended.
     pub(crate) fn open(medium: &Arc<dyn Medium>, path: &Path, on_repair: &mut (dyn FnMut(u64) + Send)) -> Result<Self> {
-        let store = Self::from_handle(Handle::Writable(backend::open(&**medium, path, on_repair)?), medium)?;
+        let store = Self::from_database(Opened::Writable(backend::open(&**medium, path, on_repair)?), medium)?;
+        backend::sweep(&**medium, path);
         store.mend_field_indexes()?;
         Ok(store)
     }
 
     /// Opens the store at `path` for reading, beside other readers.
     pub(crate) fn open_read_only(path: &Path) -> Result<Self> {
-        Self::from_handle(Handle::ReadOnly(backend::open_read_only(path)?), &file_system())
+        Self::from_database(Opened::ReadOnly(backend::open_read_only(path)?), &file_system())
     }
 
     /// A store that ends with the process.
     pub(crate) fn in_memory(settings: &Settings, lexical: &LexicalSettings) -> Result<Self> {
-        Self::from_handle(Handle::Writable(backend::in_memory(settings, lexical)?), &file_system())
+        Self::from_database(Opened::Writable(backend::in_memory(settings, lexical)?), &file_system())
     }
 
-    fn from_handle(database: Handle, medium: &Arc<dyn Medium>) -> Result<Self> {
+    fn from_database(database: Opened, medium: &Arc<dyn Medium>) -> Result<Self> {
+        let handle = Handle { database, lease: Arc::default() };
         let (settings, lexical) = guarded(|| {
-            let transaction = database.begin_read()?;
+            let (transaction, lease) = handle.begin_read()?;
             let settings = Reader::settings(&transaction)?;
-            Reader::new(&transaction, &settings)?.check_counts()?;
+            Reader::new(&transaction, lease, &settings)?.check_counts()?;
             Ok((settings, Reader::lexical_settings(&transaction)?))
         })?;
-        Ok(Self { database, medium: Arc::clone(medium), settings, lexical, poisoned: AtomicBool::new(false) })
+        let handles = RwLock::new(vec![handle]);
+        Ok(Self { handles, medium: Arc::clone(medium), settings, lexical, poisoned: AtomicBool::new(false) })
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -114,12 +126,24 @@ impl Store {
     }
 
     pub(crate) fn is_read_only(&self) -> bool {
-        matches!(self.database, Handle::ReadOnly(_))
+        let handles = self.handles.read();
+        handles.last().is_some_and(|handle| matches!(handle.database, Opened::ReadOnly(_)))
     }
 
     /// The store as it is now, for as long as the reader lives. It keeps old pages from being reused: do not hoard it.
     pub(crate) fn reader(&self) -> Result<Reader> {
-        guarded(|| Reader::new(&self.database.begin_read()?, &self.settings))
+        if self.handles.read().len() > 1 {
+            self.close_unread();
+        }
+        guarded(|| {
+            let (transaction, lease) = self.begin_read()?;
+            Reader::new(&transaction, lease, &self.settings)
+        })
+    }
+
+    /// A transaction, and what keeps its file open while it is read. The store itself closes all of them.
+    fn begin_read(&self) -> Result<(ReadTransaction, Arc<()>)> {
+        self.handles.read().last().ok_or_else(closed)?.begin_read()
     }
 
     /// Applies `batch` in one durable transaction, all of it or nothing.
@@ -137,7 +161,8 @@ impl Store {
     }
 
     fn in_transaction<T>(&self, work: impl FnOnce(&redb::WriteTransaction) -> Result<T>) -> Result<T> {
-        let Handle::Writable(database) = &self.database else {
+        let handles = self.handles.read();
+        let Opened::Writable(database) = &handles.last().ok_or_else(closed)?.database else {
             return Err(Error::misuse("the collection was opened read-only; open it for writing"));
         };
         if self.poisoned.load(Ordering::Acquire) {
@@ -170,12 +195,12 @@ fn file_system() -> Arc<dyn Medium> {
 }
 
 impl Handle {
-    fn begin_read(&self) -> Result<ReadTransaction> {
-        match self {
-            Self::Writable(database) => database.begin_read(),
-            Self::ReadOnly(database) => database.begin_read(),
-        }
-        .map_err(failed)
+    fn begin_read(&self) -> Result<(ReadTransaction, Arc<()>)> {
+        let transaction = match &self.database {
+            Opened::Writable(database) => database.begin_read(),
+            Opened::ReadOnly(database) => database.begin_read(),
+        };
+        Ok((transaction.map_err(failed)?, Arc::clone(&self.lease)))
     }
 }
 
@@ -183,6 +208,10 @@ impl Handle {
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let damaged = || Error::corrupt("the store is damaged; restore the collection from a copy");
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged()))
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Poisoned, "the store is closed: open the collection again")
 }
 
 fn poisoned() -> Error {

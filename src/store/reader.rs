@@ -1,6 +1,7 @@
 //! The read transaction: the store as it was at one sequence number.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use half::f16;
 use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
@@ -13,7 +14,7 @@ use super::schema::{CHANGES, EMBEDDINGS, IDS, LEXICAL_KEY, PASSAGES, SETTINGS, S
 use super::{failed, guarded};
 use crate::error::{Error, Result};
 use crate::field::Subject;
-use crate::passage::{Metadata, Passage, RowId};
+use crate::passage::{Metadata, Passage, RowId, text_to_encode};
 
 /// A consistent view of every table.
 pub(crate) struct Reader {
@@ -24,6 +25,7 @@ pub(crate) struct Reader {
     ids: ReadOnlyTable<&'static str, &'static [u8]>,
     changes: ReadOnlyTable<u64, &'static [u8]>,
     pub(super) fields: FieldIndexes,
+    lease: Arc<()>,
 }
 
 /// A passage that came out of the store, which always has an id.
@@ -52,7 +54,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn new(transaction: &ReadTransaction, settings: &Settings) -> Result<Self> {
+    pub(super) fn new(transaction: &ReadTransaction, lease: Arc<()>, settings: &Settings) -> Result<Self> {
         let table = transaction.open_table(SETTINGS).map_err(failed)?;
         let state = table.get(STATE_KEY).map_err(failed)?;
         let state =
@@ -66,6 +68,7 @@ impl Reader {
             embeddings: transaction.open_table(EMBEDDINGS).map_err(failed)?,
             ids: transaction.open_table(IDS).map_err(failed)?,
             changes: transaction.open_table(CHANGES).map_err(failed)?,
+            lease,
         })
     }
 
@@ -128,14 +131,24 @@ impl Reader {
     /// Every passage in the order of rows, which is the order of insertion.
     pub(crate) fn passages(&self) -> Result<impl Iterator<Item = Result<StoredPassage>> + use<>> {
         let range = guarded(|| self.passages.range::<u64>(..).map_err(failed))?;
-        Ok(entries(range, StoredPassage::parse))
+        Ok(self.entries(range, StoredPassage::parse))
+    }
+
+    /// The passages behind `row`, in the order of rows; all of them without one.
+    pub(crate) fn passages_after(
+        &self,
+        row: Option<RowId>,
+    ) -> Result<impl Iterator<Item = Result<StoredPassage>> + use<>> {
+        let behind = row.map_or(Bound::Unbounded, |row| Bound::Excluded(row.0));
+        let range = guarded(|| self.passages.range((behind, Bound::Unbounded)).map_err(failed))?;
+        Ok(self.entries(range, StoredPassage::parse))
     }
 
     /// Every embedding in the order of rows.
     pub(crate) fn embeddings(&self) -> Result<impl Iterator<Item = Result<(RowId, Vec<f16>)>> + use<>> {
         let dimension = self.dimension;
         let range = guarded(|| self.embeddings.range::<u64>(..).map_err(failed))?;
-        Ok(entries(range, move |row, value| Ok((RowId(row), unseal_embedding(row, value, dimension)?))))
+        Ok(self.entries(range, move |row, value| Ok((RowId(row), unseal_embedding(row, value, dimension)?))))
     }
 
     /// The change numbered `seq`, if the log still has it.
@@ -149,32 +162,39 @@ impl Reader {
     /// The changes after `seq`, in order. Complete if the log still has `seq` itself or `seq` is 0.
     pub(crate) fn changes_after(&self, seq: u64) -> Result<impl Iterator<Item = Result<Change>> + use<>> {
         let range = guarded(|| self.changes.range((Bound::Excluded(seq), Bound::Unbounded)).map_err(failed))?;
-        Ok(entries(range, |seq, value| unseal(Kind::Change, seq, value)))
+        Ok(self.entries(range, |seq, value| unseal(Kind::Change, seq, value)))
+    }
+
+    /// What `parse` makes of each entry. A record that it refuses does not hide those behind it; an error of redb's is the
+    /// last, because redb would repeat it for ever.
+    fn entries<T, P: Fn(u64, &[u8]) -> Result<T>>(
+        &self,
+        mut range: Range<'static, u64, &'static [u8]>,
+        parse: P,
+    ) -> impl Iterator<Item = Result<T>> + use<T, P> {
+        let (lease, mut ended) = (Arc::clone(&self.lease), false);
+        std::iter::from_fn(move || {
+            let _ = &lease;
+            if ended {
+                return None;
+            }
+            match guarded(|| range.next().transpose().map_err(failed)) {
+                Ok(Some((key, value))) => Some(guarded(|| parse(key.value(), value.value()))),
+                outcome => {
+                    ended = true;
+                    outcome.err().map(Err)
+                }
+            }
+        })
     }
 }
 
-/// What `parse` makes of each entry. A record that it refuses does not hide those behind it; an error of redb's is the
-/// last, because redb would repeat it for ever.
-fn entries<T>(
-    mut range: Range<'static, u64, &'static [u8]>,
-    parse: impl Fn(u64, &[u8]) -> Result<T>,
-) -> impl Iterator<Item = Result<T>> {
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        if ended {
-            return None;
-        }
-        match guarded(|| range.next().transpose().map_err(failed)) {
-            Ok(Some((key, value))) => Some(guarded(|| parse(key.value(), value.value()))),
-            outcome => {
-                ended = true;
-                outcome.err().map(Err)
-            }
-        }
-    })
-}
-
 impl StoredPassage {
+    /// What an encoder sees.
+    pub(crate) fn text_to_encode(&self) -> String {
+        text_to_encode(self.title.as_deref(), &self.text)
+    }
+
     /// What fields of it are looked up in.
     pub(crate) fn subject(&self) -> Subject<'_> {
         Subject { id: &self.id, title: self.title.as_deref(), text: &self.text, metadata: &self.metadata }

@@ -2,6 +2,7 @@
 
 mod eval;
 mod model;
+mod upkeep;
 
 use std::path::PathBuf;
 
@@ -11,9 +12,11 @@ use marcato::{Filter, Language};
 
 pub(crate) use eval::Eval;
 pub(crate) use model::{ActivationArg, BackendArg, EncoderArgs, Kind, Model, PrecisionArg, Score};
+pub(crate) use upkeep::{Backup, Check, Compact, Export, Import, Reembed, Restore};
 
 use eval::EVAL_HELP;
 use model::SCORE_HELP;
+use upkeep::{CHECK_HELP, EXPORT_HELP, IMPORT_HELP, REEMBED_HELP};
 
 /// Search passages of text by meaning, offline.
 #[derive(Parser, Debug)]
@@ -63,12 +66,24 @@ pub(crate) enum Command {
     /// Read and verify everything in a collection; exit code 1 if something is wrong
     #[command(after_help = CHECK_HELP)]
     Check(Check),
+    /// Give back the space of deleted and replaced passages
+    #[command(after_help = "Example:\n  marcato compact notes.marcato")]
+    Compact(Compact),
     /// Copy a collection, every record verified; the copy is a collection itself
     #[command(after_help = "Example:\n  marcato backup notes.marcato /media/stick/notes-2026-11.marcato")]
     Backup(Backup),
     /// Make a collection of a backup
     #[command(after_help = "Example:\n  marcato restore /media/stick/notes-2026-11.marcato notes.marcato")]
     Restore(Restore),
+    /// Write the passages of a collection as JSONL
+    #[command(after_help = EXPORT_HELP)]
+    Export(Export),
+    /// Read an export into a collection
+    #[command(after_help = IMPORT_HELP)]
+    Import(Import),
+    /// Move a collection to another model: every passage is encoded anew
+    #[command(after_help = REEMBED_HELP)]
+    Reembed(Reembed),
     /// Turn texts into embeddings: JSONL {"text"} in, JSONL {"embedding"} out, in the same order
     #[command(after_help = ENCODE_HELP)]
     Encode(Encode),
@@ -123,13 +138,6 @@ const INDEX_HELP: &str = "Examples:
   marcato index notes.marcato                  list them
   marcato index notes.marcato year lang        index two more
   marcato index notes.marcato year --drop";
-
-const CHECK_HELP: &str = "Every record is read, the tables are held against each other, the indexes against the passages. What is wrong with an
-index, --repair mends; what is wrong with the passages themselves takes a backup.
-
-Examples:
-  marcato check notes.marcato
-  marcato check notes.marcato --repair";
 
 const ENCODE_HELP: &str = "Examples:
   echo '{\"text\": \"hello\"}' | marcato encode
@@ -226,15 +234,6 @@ pub(crate) struct Query {
 }
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Check {
-    /// The collection's directory
-    pub(crate) collection: PathBuf,
-    /// Make the indexes anew if something is wrong with them
-    #[arg(long)]
-    pub(crate) repair: bool,
-}
-
-#[derive(clap::Args, Debug)]
 pub(crate) struct Get {
     /// The collection's directory
     pub(crate) collection: PathBuf,
@@ -264,22 +263,6 @@ pub(crate) struct List {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Stats {
     /// The collection's directory
-    pub(crate) collection: PathBuf,
-}
-
-#[derive(clap::Args, Debug)]
-pub(crate) struct Backup {
-    /// The collection's directory
-    pub(crate) collection: PathBuf,
-    /// The directory to copy it to, where nothing may be yet
-    pub(crate) destination: PathBuf,
-}
-
-#[derive(clap::Args, Debug)]
-pub(crate) struct Restore {
-    /// The backup's directory
-    pub(crate) backup: PathBuf,
-    /// The collection to make, where nothing may be yet
     pub(crate) collection: PathBuf,
 }
 

@@ -4,16 +4,19 @@ mod add;
 mod backup;
 mod bench;
 mod check;
+mod compact;
 mod completions;
 mod delete;
 mod demo;
 mod encode;
 mod eval;
+mod exchange;
 mod get;
 mod index;
 mod list;
 mod model;
 mod query;
+mod reembed;
 mod score;
 mod stats;
 
@@ -34,8 +37,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Stats(stats) => stats::run(stats, &mut output),
         Command::Index(index) => index::run(index, &mut output),
         Command::Check(check) => check::run(check, &mut output),
+        Command::Compact(compact) => compact::run(compact, &mut output),
         Command::Backup(backup) => backup::run(backup),
         Command::Restore(restore) => backup::restore(restore),
+        Command::Export(export) => exchange::export(export),
+        Command::Import(import) => exchange::import(import, &mut output),
+        Command::Reembed(reembed) => reembed::run(reembed, &mut output),
         Command::Encode(encode) => encode::run(encode, &mut output),
         Command::Bench(bench) => bench::run(bench, &mut output),
         Command::Eval(eval) => eval::run(eval, &mut output),

@@ -1,19 +1,25 @@
-//! SIGKILL in the middle of `add`: whatever was acknowledged is there afterwards, and batches are whole.
+//! SIGKILL in the middle of every command that writes: whatever was acknowledged is there afterwards, batches are whole, and
+//! what was under way is done by saying it again.
 
 use std::fmt::Write;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::time::Duration;
 
 use marcato::{Collection, Filter};
 
-use crate::support::Place;
+use crate::support::{Outcome, Place};
 
 const BATCH: u64 = 8;
 const PASSAGES: u64 = 4000;
-const KILLS: u64 = 20;
+
+/// Kills of a run in all: `MARCATO_KILLS` if it is set.
+fn kills() -> u64 {
+    std::env::var("MARCATO_KILLS").map_or(200, |count| count.parse().expect("MARCATO_KILLS is a number"))
+}
 
 #[test]
-fn twenty_kills_lose_no_acknowledged_batch() {
+fn kills_while_adding_and_replacing_lose_no_acknowledged_batch() {
     let place = Place::new();
     let mut lines = String::new();
     for n in 0..PASSAGES {
@@ -22,8 +28,8 @@ fn twenty_kills_lose_no_acknowledged_batch() {
     place.write("many.jsonl", lines);
     // An index of a field is part of each batch too.
     Collection::options().index_field("n").create(place.path("c")).unwrap().close().unwrap();
-    let (mut acknowledged, mut killed_midway) = (0, 0);
-    for round in 0..KILLS {
+    let (kills, mut acknowledged, mut killed_midway) = (kills() / 8, 0, 0);
+    for round in 0..kills {
         // Each round adds the same file again: passages that are there are replaced, which is acknowledged too.
         let arguments = ["add", "c", "many.jsonl", "--verbose", "--batch", &BATCH.to_string()];
         let mut child = place.command(&arguments).spawn().unwrap();
@@ -56,5 +62,127 @@ fn twenty_kills_lose_no_acknowledged_batch() {
         assert_eq!((found.matches, found.read, found.hits.len() as u64), (Some(held), 0, held), "round {round}");
         acknowledged = held;
     }
-    assert_eq!(killed_midway, KILLS, "a kill that comes too late proves nothing");
+    assert_eq!(killed_midway, kills, "a kill that comes too late proves nothing");
+}
+
+/// A collection with snapshots of both kinds, and dead weight in it.
+fn filled(place: &Place, count: u64) {
+    let mut lines = String::new();
+    for n in 0..count {
+        writeln!(lines, "{{\"id\": \"{n}\", \"text\": \"number {n}\", \"n\": {n}}}").unwrap();
+    }
+    place.write("some.jsonl", lines);
+    place.run(&["add", "c", "some.jsonl", "--index", "hnsw"]).succeeded();
+    place.run(&["query", "c", "number", "--mode", "lexical"]).succeeded();
+    // To put passages back without encoding them.
+    place.run(&["export", "c", "--embeddings", "-o", "all.jsonl"]).succeeded();
+}
+
+/// Runs the command until it was killed `kills` times, later into it each time, and then to its end; says how often the kill
+/// came in time.
+fn kill_often(place: &Place, arguments: &[&str], kills: u64, mut check: impl FnMut(Outcome)) -> u64 {
+    let started = std::time::Instant::now();
+    check(place.run(arguments));
+    let mut whole = started.elapsed();
+    let mut midway = 0;
+    for round in 0..kills {
+        let mut child = place.command(arguments).spawn().unwrap();
+        std::thread::sleep(whole.mul_f64((round as f64 + 0.5) / kills as f64));
+        child.kill().unwrap();
+        let outcome = Outcome::of(child.wait_with_output().unwrap());
+        if outcome.code.is_none() {
+            midway += 1;
+        } else {
+            // It takes less than was thought.
+            whole = whole.mul_f64(0.85);
+        }
+        check(outcome);
+    }
+    place.run(arguments).succeeded();
+    midway
+}
+
+fn ids(path: &Path) -> Vec<String> {
+    let collection = Collection::options().without_encoder().open(path).unwrap();
+    assert!(collection.check(|_| std::ops::ControlFlow::Continue(())).unwrap().is_sound());
+    let ids = collection.iter().unwrap().map(|passage| passage.unwrap());
+    ids.map(|passage| {
+        let id = passage.id.unwrap().to_string();
+        assert_eq!(passage.text, format!("number {id}"));
+        id
+    })
+    .collect()
+}
+
+#[test]
+fn kills_while_deleting_delete_all_or_none() {
+    let place = Place::new();
+    filled(&place, 1100);
+    let before = ids(&place.path("c"));
+    let gone: Vec<String> = (100..1000).map(|n| n.to_string()).collect();
+    let arguments: Vec<&str> = ["delete", "c"].into_iter().chain(gone.iter().map(String::as_str)).collect();
+    let midway = kill_often(&place, &arguments, kills() / 5, |outcome| {
+        let there = ids(&place.path("c"));
+        assert!(there.len() == 200 || there.len() == 1100 && outcome.code.is_none(), "{} there", there.len());
+        if there.len() == 200 {
+            place.run(&["import", "c", "all.jsonl"]).succeeded();
+        }
+    });
+    assert!(midway > kills() / 20, "{midway} of {}", kills() / 5);
+    assert_eq!(before.len(), 1100);
+}
+
+#[test]
+fn kills_while_compacting_change_nothing() {
+    let place = Place::new();
+    filled(&place, 1100);
+    place.run(&["import", "c", "all.jsonl"]).succeeded();
+    let before = ids(&place.path("c"));
+    let midway = kill_often(&place, &["compact", "c"], kills() / 5, |_| {
+        assert_eq!(ids(&place.path("c")), before);
+        // Something to compact.
+        place.run(&["import", "c", "all.jsonl"]).succeeded();
+        assert_eq!(ids(&place.path("c")), before);
+    });
+    assert!(midway > kills() / 10, "{midway} of {}", kills() / 5);
+}
+
+#[test]
+fn kills_while_moving_to_another_model_leave_one_or_the_other() {
+    let place = Place::new();
+    filled(&place, 200);
+    let before = ids(&place.path("c"));
+    let other = crate::score::model("mean");
+    let midway: u64 = [other.as_str(), "built-in"]
+        .iter()
+        .map(|model| {
+            let arguments = ["reembed", "c", "--model", model];
+            kill_often(&place, &arguments, kills() / 8, |_| {
+                assert_eq!(ids(&place.path("c")), before);
+                // Moved already, which has to be undone to be done again.
+                let back = if *model == "built-in" { other.as_str() } else { "built-in" };
+                place.run(&["reembed", "c", "--model", back]).succeeded();
+            })
+        })
+        .sum();
+    assert!(midway > kills() / 20, "{midway}");
+}
+
+#[test]
+fn kills_while_opening_and_mending_lose_nothing() {
+    let place = Place::new();
+    filled(&place, 1100);
+    let before = ids(&place.path("c"));
+    let snapshot = place.path("c").join("views/embeddings.hnsw");
+    let midway = kill_often(&place, &["check", "c", "--repair"], kills() / 4, |_| {
+        assert_eq!(ids(&place.path("c")), before);
+        // Something to mend, and a store that was not closed.
+        let whole = std::fs::read(&snapshot).unwrap();
+        std::fs::write(&snapshot, &whole[..whole.len() / 2]).unwrap();
+        let mut child = place.command(&["index", "c", "n"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+    assert!(midway > kills() / 20, "{midway} of {}", kills() / 4);
 }

@@ -7,7 +7,8 @@
 //! - `search`: modes, stages and pages of a query
 //! - `refusals`: bad input, each with its message and exit code
 //! - `hub`: models by their names, and from a hub on loopback
-//! - `kill`: SIGKILL in the middle of `add`
+//! - `upkeep`: check, compact, export, import, reembed
+//! - `kill`: SIGKILL in the middle of every command that writes
 
 #![allow(
     clippy::unwrap_used,
@@ -29,3 +30,4 @@ mod refusals;
 mod score;
 mod search;
 mod support;
+mod upkeep;

@@ -11,7 +11,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name)
 }
 
-fn model(name: &str) -> String {
+pub(crate) fn model(name: &str) -> String {
     golden(name).to_str().unwrap().to_owned()
 }
 

@@ -55,7 +55,8 @@ fn lived_long(dice: &mut Dice) -> (History, Vec<Contents>) {
     run.states.drain(..1);
     disk.record();
     disk.acknowledge();
-    let first = [Step::Flush, Step::Upsert(replaced), Step::Words, Step::Flush, Step::Reopen, Step::Words];
+    let first =
+        [Step::Flush, Step::Upsert(replaced), Step::Words, Step::Flush, Step::Compact, Step::Reopen, Step::Words];
     first.into_iter().chain(Step::some(6, dice)).for_each(|step| run.perform(&step).unwrap());
     let states = run.close();
     (disk.history(), states)

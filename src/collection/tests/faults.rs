@@ -17,7 +17,7 @@ fn index_of(workload: u64) -> Index {
 }
 
 fn steps(workload: u64) -> Vec<Step> {
-    let first = [Step::Upsert((0..12).map(|n| (n, n)).collect()), Step::Flush];
+    let first = [Step::Upsert((0..12).map(|n| (n, n)).collect()), Step::Flush, Step::Compact];
     first.into_iter().chain(Step::some(STEPS, &mut Dice(workload))).collect()
 }
 

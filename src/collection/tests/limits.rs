@@ -225,3 +225,14 @@ fn equal_scores_stand_in_the_order_of_their_adding() {
         assert_eq!(ids(&hits), expected[..5]);
     }
 }
+
+#[test]
+fn a_batch_ends_at_a_million() {
+    use crate::passage::MAX_BATCH_PASSAGES;
+    let collection = with_toy().in_memory().unwrap();
+    let error = refused(collection.add((0..).map(|n| n.to_string())));
+    assert_eq!(error.kind(), ErrorKind::Misuse);
+    names(&error, &[&MAX_BATCH_PASSAGES.to_string(), "ingest"]);
+    names(&refused(collection.delete((0..).map(|n| n.to_string()))), &["1000000", "in several"]);
+    assert_eq!(collection.delete((0..MAX_BATCH_PASSAGES).map(|n| n.to_string())).unwrap(), 0);
+}

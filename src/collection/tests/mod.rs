@@ -11,12 +11,14 @@
 mod backup;
 mod batches;
 mod check;
+mod compact;
 mod concurrency;
 mod crashes;
 #[cfg(feature = "usearch")]
 mod damage;
 mod disk;
 mod encoders;
+mod exchange;
 mod faults;
 mod filters;
 #[cfg(feature = "usearch")]
@@ -31,6 +33,7 @@ mod opening;
 mod plan;
 #[cfg(feature = "usearch")]
 mod recovery;
+mod reembed;
 #[cfg(feature = "lexical")]
 mod words;
 mod workload;

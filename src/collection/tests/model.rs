@@ -53,7 +53,7 @@ fn values() -> impl Strategy<Value = [i8; DIMENSION]> {
     [-3..=3i8, -3..=3i8, -3..=3i8, 1..=2i8]
 }
 
-fn metadata() -> impl Strategy<Value = Metadata> {
+pub(super) fn metadata() -> impl Strategy<Value = Metadata> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -98,7 +98,7 @@ fn another_encoder_is_refused_with_both_named() {
         refused(Collection::options().encoder(other).open_read_only(&path)),
     ] {
         assert_eq!(error.kind(), ErrorKind::Incompatible);
-        names(&error, &["\"toy\"", "toy-fingerp", "other-finger", "open it with that encoder", "a new collection"]);
+        names(&error, &["\"toy\"", "toy-fingerp", "other-finger", "open it with that encoder", "reembed"]);
         assert_eq!(error.path(), Some(path.as_path()));
     }
     // A refusal holds nothing, and the same model under another name is the same model.

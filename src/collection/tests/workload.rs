@@ -1,6 +1,7 @@
 //! What is done to a collection on a simulated disk, and what must be there afterwards.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use half::f16;
@@ -34,6 +35,7 @@ pub(super) enum Step {
     Flush,
     Reopen,
     Words,
+    Compact,
 }
 
 impl Step {
@@ -52,7 +54,13 @@ impl Step {
             8..=10 => Self::Delete((0..dice.bits() % 6).map(|_| dice.bits() % IDS).collect()),
             11 => Self::IndexField,
             12 | 13 => Self::Flush,
-            14 => Self::Reopen,
+            14 => {
+                if dice.bits().is_multiple_of(2) {
+                    Self::Reopen
+                } else {
+                    Self::Compact
+                }
+            }
             _ => Self::Words,
         };
         (0..count).map(&mut step).collect()
@@ -160,6 +168,7 @@ impl<'d> Run<'d> {
             Step::Delete(ids) => drop(collection.delete(ids.iter().map(|id| format!("id {id}")))?),
             Step::IndexField => drop(collection.create_field_index("n")?),
             Step::Flush => return collection.flush(),
+            Step::Compact => return collection.compact(|_| ControlFlow::Continue(())),
             Step::Words if cfg!(feature = "lexical") => return ask_words(collection, &after),
             Step::Words | Step::Reopen => return Ok(()),
         }

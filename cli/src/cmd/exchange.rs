@@ -1,0 +1,103 @@
+//! `marcato export` and `marcato import`: passages as JSONL, out of a collection and into one.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, stdin, stdout};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use marcato::{Collection, CollectionOptions, Ingested};
+use serde_json::{Value, json};
+
+use crate::args::{Export, Import};
+use crate::output::Output;
+use crate::{open, progress};
+
+pub(crate) fn export(args: &Export) -> Result<()> {
+    let collection = open::for_reading(&args.collection, || Ok(open::without_encoder()))?;
+    let write = |out: &mut dyn std::io::Write| {
+        if args.embeddings { collection.export_with_embeddings(out) } else { collection.export(out) }
+    };
+    match &args.output {
+        None => write(&mut BufWriter::new(stdout().lock())).map(drop)?,
+        Some(path) => {
+            // Not in the place of an older export before this one is whole.
+            let unfinished = path.with_added_extension("part");
+            let place = || format!("cannot write {}", path.display());
+            let file = File::create(&unfinished).with_context(place)?;
+            let written = write(&mut BufWriter::new(&file)).map_err(anyhow::Error::from);
+            let kept = written.and_then(|count| {
+                file.sync_all()?;
+                std::fs::rename(&unfinished, path)?;
+                Ok(count)
+            });
+            let count = kept.inspect_err(|_| drop(std::fs::remove_file(&unfinished))).with_context(place)?;
+            eprintln!("{count} passages in {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn import(args: &Import, output: &mut Output) -> Result<()> {
+    let started = Instant::now();
+    let from_stdin = args.file.as_os_str() == "-";
+    let name = if from_stdin { "standard input".to_owned() } else { args.file.display().to_string() };
+    let bar = progress::reading(if from_stdin { None } else { args.file.metadata().ok().map(|file| file.len()) });
+    let mut lines: Box<dyn BufRead> = if from_stdin {
+        Box::new(BufReader::with_capacity(1 << 20, bar.wrap_read(stdin())))
+    } else {
+        let file = File::open(&args.file).with_context(|| format!("cannot read {name}"))?;
+        Box::new(BufReader::with_capacity(1 << 20, bar.wrap_read(file)))
+    };
+    let own = embeddings_of_their_own(lines.fill_buf().with_context(|| format!("cannot read {name}"))?);
+    let collection = options(args, own)?.open_or_create(&args.collection)?;
+    open::report(&collection);
+    bar.set_message("Importing");
+    let mut durable = Ingested::default();
+    let outcome = collection
+        .import(lines)
+        .on_durable(|so_far| {
+            durable = so_far;
+            ControlFlow::Continue(())
+        })
+        .run();
+    bar.finish_and_clear();
+    outcome.with_context(|| {
+        let done = durable.added + durable.updated;
+        format!("{name}: stopped; {done} passages before it are in {}", args.collection.display())
+    })?;
+    let passages = collection.len();
+    collection.close()?;
+    let seconds = started.elapsed().as_secs_f64();
+    let Ingested { added, updated, .. } = durable;
+    if output.json {
+        return output.value(&json!({"added": added, "updated": updated, "passages": passages, "seconds": seconds}));
+    }
+    let place = args.collection.display();
+    output.line(format!("{added} added, {updated} updated; {passages} passages in {place} ({seconds:.1} s)"))
+}
+
+/// The numbers per embedding of an export from a collection without an encoder, which its first line tells; `None` for
+/// any other.
+fn embeddings_of_their_own(beginning: &[u8]) -> Option<usize> {
+    let line = beginning.split(|byte| *byte == b'\n').next()?;
+    let line: Value = serde_json::from_slice(line).ok()?;
+    let numbers = line.get("embedding")?.as_array()?.len();
+    line.get("encoder").is_none().then_some(numbers)
+}
+
+fn options(args: &Import, own: Option<usize>) -> Result<CollectionOptions> {
+    let options = match own {
+        Some(numbers) if !is_collection(&args.collection) => {
+            progress::on_open(Collection::options().embeddings(numbers, args.similarity))
+        }
+        Some(_) => open::without_encoder(),
+        None => open::with_encoder(&args.encoder)?,
+    };
+    Ok(open::words(options.index(open::index(args.index)), args.language))
+}
+
+fn is_collection(path: &Path) -> bool {
+    path.join("store.redb").exists()
+}

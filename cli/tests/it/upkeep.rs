@@ -1,0 +1,121 @@
+//! Keeping a collection: check, compact, export, import, reembed.
+
+use std::fs;
+
+use crate::score::model;
+use crate::support::{Place, exists};
+
+fn filled(place: &Place) {
+    let lines: String =
+        (0..1200).map(|n| format!("{{\"id\": \"{n}\", \"text\": \"number {n}\", \"n\": {n}}}\n")).collect();
+    place.write("some.jsonl", lines);
+    place.run(&["add", "c", "some.jsonl", "--index", "hnsw"]).succeeded();
+}
+
+#[test]
+fn check_says_what_is_wrong_and_repair_mends_the_indexes() {
+    let place = Place::new();
+    filled(&place);
+    assert!(place.run(&["check", "c"]).succeeded().stdout.starts_with("sound: 1200 passages, recall"));
+    let found = place.run(&["check", "c", "--json"]).succeeded().json();
+    assert_eq!((found.len(), &found[0]["problems"], &found[0]["repaired"]), (1, &0.into(), &false.into()));
+    let snapshot = place.path("c/views/embeddings.hnsw");
+    let whole = fs::read(&snapshot).unwrap();
+    fs::write(&snapshot, &whole[..1000]).unwrap();
+    let outcome = place.run(&["check", "c"]).failed(1, &["c has 1 problems", "--repair"]);
+    assert!(outcome.stdout.starts_with("index: the snapshot of the view is damaged"), "{}", outcome.stdout);
+    let found = place.run(&["check", "c", "--json"]).failed(1, &[]).json();
+    assert_eq!((found.len(), &found[0]["part"], &found[1]["problems"]), (2, &"index".into(), &1.into()));
+    let outcome = place.run(&["check", "c", "--repair"]).succeeded();
+    assert!(outcome.stdout.starts_with("sound after the indexes were made anew"), "{outcome:?}");
+    assert!(place.run(&["check", "c"]).succeeded().stderr.is_empty());
+
+    // Somewhere in a text: that is beyond repair.
+    let store = place.path("c/store.redb");
+    let mut whole = fs::read(&store).unwrap();
+    let at = whole.windows(10).rposition(|bytes| bytes == b"number 777").unwrap();
+    whole[at] ^= 1;
+    fs::write(&store, whole).unwrap();
+    let outcome = place.run(&["check", "c", "--repair"]).failed(1, &[]);
+    let told = outcome.stdout.contains("damaged") || outcome.stderr.contains("damaged");
+    assert!(told && format!("{outcome:?}").contains("restore the collection from a copy"), "{outcome:?}");
+    place.run(&["check", "nowhere"]).failed(1, &["nowhere", "check the path"]);
+}
+
+#[test]
+fn compact_makes_it_smaller() {
+    let place = Place::new();
+    filled(&place);
+    for _ in 0..2 {
+        place.run(&["add", "c", "some.jsonl"]).succeeded();
+    }
+    let gone: Vec<String> = (0..1100).map(|n| n.to_string()).collect();
+    let arguments: Vec<&str> = ["delete", "c"].into_iter().chain(gone.iter().map(String::as_str)).collect();
+    place.run(&arguments).succeeded();
+    let told = place.run(&["compact", "c", "--json"]).succeeded().json().pop().unwrap();
+    let (before, after) = (told["bytes_before"].as_u64().unwrap(), told["bytes"].as_u64().unwrap());
+    assert!(after * 2 < before && told["passages"] == 100, "{told}");
+    assert!(place.run(&["compact", "c"]).succeeded().stdout.contains("100 passages"));
+    assert!(place.run(&["check", "c"]).succeeded().stdout.starts_with("sound: 100 passages"));
+    let hits = place.run(&["query", "c", "number 1150", "-k", "3", "--json"]).succeeded().json();
+    assert_eq!(hits[0]["id"], "1150");
+    place.run(&["compact", "nowhere"]).failed(1, &["nowhere"]);
+}
+
+#[test]
+fn what_is_exported_is_imported_the_same() {
+    let place = Place::new();
+    filled(&place);
+    let plain = place.run(&["export", "c"]).succeeded().stdout;
+    assert_eq!(plain.lines().count(), 1200);
+    assert!(plain.starts_with("{\"id\":\"0\",\"text\":\"number 0\",\"metadata\":{\"n\":0}}\n"), "{plain:.100}");
+    place.run(&["export", "c", "--embeddings", "-o", "all.jsonl"]).succeeded();
+    assert!(!exists(&place.path("all.jsonl.part")));
+    let done = place.run(&["import", "copy", "all.jsonl", "--json"]).succeeded().json();
+    assert_eq!((&done[0]["added"], &done[0]["passages"]), (&1200.into(), &1200.into()));
+    place.run(&["export", "copy", "--embeddings", "-o", "again.jsonl"]).succeeded();
+    assert_eq!(fs::read(place.path("again.jsonl")).unwrap(), fs::read(place.path("all.jsonl")).unwrap());
+
+    let first: String = plain.split_inclusive('\n').take(20).collect();
+    let outcome = place.run_with(&["import", "few", "-"], &first).succeeded();
+    assert!(outcome.stdout.starts_with("20 added, 0 updated; 20 passages"), "{}", outcome.stdout);
+    place
+        .run_with(&["import", "few", "-"], &format!("{first}{{\"text\": 1}}\n"))
+        .failed(1, &["standard input", "line 21"]);
+    place.run(&["import", "few", "none.jsonl"]).failed(1, &["none.jsonl"]);
+    place.run(&["export", "few", "-o", "no/such/folder/x"]).failed(1, &["no/such/folder/x"]);
+    place
+        .run(&["import", "new", "all.jsonl", "--model", &model("mean")])
+        .failed(1, &["line 1", "export without embeddings"]);
+}
+
+/// Embeddings that no encoder made make a collection without one.
+#[test]
+fn embeddings_of_their_own_are_imported_as_they_are() {
+    let place = Place::new();
+    let lines = "{\"id\":\"a\",\"text\":\"east\",\"metadata\":{},\"embedding\":[3.0,4.5]}\n";
+    place.write("own.jsonl", lines);
+    place.run(&["import", "own", "own.jsonl", "--similarity", "dot"]).succeeded();
+    assert_eq!(place.run(&["export", "own", "--embeddings"]).succeeded().stdout, lines);
+    let stats = place.run(&["stats", "own", "--json"]).succeeded().json().pop().unwrap();
+    assert_eq!((&stats["dimension"], &stats["similarity"], &stats["encoder"]), (&2.into(), &"dot".into(), &"".into()));
+    place.run(&["import", "own", "own.jsonl"]).succeeded();
+}
+
+#[test]
+fn reembed_moves_a_collection_to_another_model() {
+    let place = Place::new();
+    place
+        .run_with(&["add", "c", "-"], "{\"id\": \"a\", \"text\": \"oats\"}\n{\"id\": \"b\", \"text\": \"rye\"}\n")
+        .succeeded();
+    let other = model("mean");
+    place.run(&["query", "c", "oats", "--model", &other]).failed(1, &["c was made with the encoder", "reembed"]);
+    let outcome = place.run(&["reembed", "c", "--model", &other]).succeeded();
+    assert!(outcome.stdout.starts_with("2 passages in c are of"), "{}", outcome.stdout);
+    assert_eq!(place.run(&["query", "c", "oats", "--model", &other, "--json"]).succeeded().json()[0]["id"], "a");
+    place.run(&["reembed", "c", "--model", "built-in", "--json"]).succeeded();
+    assert_eq!(place.run(&["query", "c", "oats", "--json"]).succeeded().json()[0]["id"], "a");
+    place.run(&["reembed", "c"]).failed(1, &["--model", "built-in"]);
+    place.run(&["reembed", "nowhere", "--model", "built-in"]).failed(1, &["nowhere"]);
+    place.run(&["reembed", "c", "--model", "no/such/model"]).failed(1, &["no/such/model"]);
+}
