@@ -176,8 +176,8 @@ impl Query<'_> {
         let reader = self.collection.reader();
         let missing = || Error::new(ErrorKind::NotFound, format!("there is no passage \"{id}\" to find more like"));
         let row = reader.row(id.as_str())?.ok_or_else(missing)?;
-        let stored = reader.embedding(row)?.ok_or_else(missing)?;
-        let passage = reader.passage(row)?.ok_or_else(missing)?;
+        let stored = reader.known_embedding(row)?;
+        let passage = reader.known_passage(row)?;
         // A passage's marks are no operators.
         let text = [passage.title.unwrap_or_default(), passage.text].join(" ").replace(['"', '*'], " ");
         let embedding = Embedding::new(stored.iter().map(|value| value.to_f32()).collect::<Vec<f32>>())?;

@@ -17,8 +17,8 @@ pub(super) fn collapse(reader: &Reader, field: &str, found: &mut Vec<Found>) -> 
     let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(found.len());
     for candidate in found.drain(..) {
-        let passage = reader.passage(candidate.row)?;
-        let value = passage.as_ref().and_then(|passage| passage.metadata.get(field)).filter(|value| !value.is_null());
+        let passage = reader.known_passage(candidate.row)?;
+        let value = passage.metadata.get(field).filter(|value| !value.is_null());
         if value.is_none_or(|value| seen.insert(value.to_string())) {
             kept.push(candidate);
         }
@@ -35,7 +35,7 @@ pub(super) fn diversify(reader: &Reader, lambda: f32, found: &mut Vec<Found>, wa
         found.iter().fold((f32::MAX, f32::MIN), |(least, most), found| (least.min(found.score), most.max(found.score)));
     for candidate in found.drain(..) {
         let relevance = if most > least { (candidate.score - least) / (most - least) } else { 1.0 };
-        let embedding = unit(&reader.embedding(candidate.row)?.unwrap_or_default());
+        let embedding = unit(&reader.known_embedding(candidate.row)?);
         pool.push(Candidate { found: candidate, relevance, embedding, nearest: None });
     }
     while found.len() < wanted {

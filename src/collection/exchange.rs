@@ -105,12 +105,7 @@ impl Collection {
         for passage in reader.passages()? {
             let passage = passage?;
             let embedding = match embeddings {
-                true => Some(reader.embedding(passage.row)?.ok_or_else(|| {
-                    Error::corrupt(format!(
-                        "passage \"{}\" has no embedding; restore the collection from a copy",
-                        passage.id
-                    ))
-                })?),
+                true => Some(reader.known_embedding(passage.row)?),
                 false => None,
             };
             let line = LineOut {

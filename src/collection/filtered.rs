@@ -79,11 +79,9 @@ impl Matching {
         let (mut rows, mut read) = (sure, 0);
         if let Some(listed) = unsure.listed() {
             for row in listed {
-                if let Some(passage) = reader.passage(row)? {
-                    read += 1;
-                    if filter.matches(passage.subject()) {
-                        rows.insert(row);
-                    }
+                read += 1;
+                if filter.matches(reader.known_passage(row)?.subject()) {
+                    rows.insert(row);
                 }
             }
         } else {

@@ -201,7 +201,9 @@ impl Search<'_> {
         let mut embedding = Vec::new();
         for Candidate { row, .. } in candidates {
             embedding.clear();
-            if self.reader.embedding_into(*row, &mut embedding)? {
+            // A writer puts rows in ahead of the state that is searched; any other is there.
+            if row.0 < self.reader.state().next_row {
+                self.reader.known_embedding_into(*row, &mut embedding)?;
                 scored.push(Scored { row: *row, score: similarity_f32(self.ask.query, &embedding, self.similarity) });
             }
         }
@@ -223,10 +225,9 @@ impl Search<'_> {
             let mut embedding = Vec::new();
             for row in listed {
                 embedding.clear();
-                if self.reader.embedding_into(row, &mut embedding)? {
-                    self.rescored += 1;
-                    keep(row, &embedding);
-                }
+                self.reader.known_embedding_into(row, &mut embedding)?;
+                self.rescored += 1;
+                keep(row, &embedding);
             }
         } else {
             for entry in self.reader.embeddings()? {

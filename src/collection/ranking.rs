@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::fuse::Found;
 use super::highlight::Highlighter;
 use super::{Collection, Hit};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::passage::PassageId;
 use crate::store::Reader;
 
@@ -60,12 +60,7 @@ impl Ranking {
     }
 
     fn hit(&self, found: &Found) -> Result<Hit> {
-        let stored = self.reader.passage(found.row)?.ok_or_else(|| {
-            Error::corrupt(format!(
-                "row {} has an embedding but no passage; restore the collection from a copy",
-                found.row
-            ))
-        })?;
+        let stored = self.reader.known_passage(found.row)?;
         Ok(Hit {
             id: PassageId::from(stored.id),
             score: found.score,

@@ -66,7 +66,7 @@ impl Collection {
     pub fn get(&self, id: impl AsRef<str>) -> Result<Option<Passage>> {
         let reader = self.reader();
         match reader.row(id.as_ref())? {
-            Some(row) => Ok(reader.passage(row)?.map(Passage::from)),
+            Some(row) => Ok(Some(reader.known_passage(row)?.into())),
             None => Ok(None),
         }
     }
@@ -78,8 +78,8 @@ impl Collection {
     pub fn embedding(&self, id: impl AsRef<str>) -> Result<Option<Embedding>> {
         let reader = self.reader();
         let Some(row) = reader.row(id.as_ref())? else { return Ok(None) };
-        let stored = reader.embedding(row)?;
-        stored.map(|stored| Embedding::new(stored.iter().map(|value| value.to_f32()).collect::<Vec<f32>>())).transpose()
+        let stored = reader.known_embedding(row)?;
+        Embedding::new(stored.iter().map(|value| value.to_f32()).collect::<Vec<f32>>()).map(Some)
     }
 
     /// Every passage, without embeddings, in the order in which they were last added.

@@ -6,7 +6,7 @@ use std::fmt;
 use super::fuse::Found;
 use crate::cross_encoder::CrossEncoder;
 use crate::error::{Error, Result};
-use crate::passage::{Passage, RowId};
+use crate::passage::RowId;
 use crate::store::Reader;
 
 /// How many candidates a cross-encoder reads, where nothing else is said.
@@ -44,8 +44,7 @@ impl Stage<'_> {
         let unread: Vec<RowId> = first.iter().map(|found| found.row).filter(|row| !read.contains_key(row)).collect();
         let mut texts = Vec::with_capacity(unread.len());
         for row in &unread {
-            let stored = reader.passage(*row)?;
-            texts.push(stored.map_or_else(String::new, |stored| Passage::from(stored).text_to_encode()));
+            texts.push(reader.known_passage(*row)?.text_to_encode());
         }
         if !texts.is_empty() {
             let scores = self.reranker.scores(query, &texts.iter().map(String::as_str).collect::<Vec<_>>())?;

@@ -37,7 +37,9 @@ impl Reader {
         on_progress: OnProgress<'_>,
         found: &mut dyn FnMut(Flaw) -> Result<()>,
     ) -> Result<()> {
-        self.check_counts().or_else(|error| found(Flaw::Record(error.to_string())))?;
+        for outcome in [self.check_counts(), self.check_order()] {
+            outcome.or_else(|error| found(Flaw::Record(error.to_string())))?;
+        }
         let all_read = self.check_passages(similarity, on_progress, found)?;
         self.check_log(&mut |what| found(Flaw::Record(what)))?;
         // What a passage that cannot be read would be found under is not known.

@@ -11,7 +11,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransactio
 
 use super::codec::{Fields, IndexedField, Kind, PassageRecord, State, seal, seal_rows, unseal, unseal_rows};
 use super::entry::{Entry, EntryKind, Key};
-use super::reader::Reader;
+use super::reader::{Reader, check_keys};
 use super::schema::{FIELDS, FIELDS_KEY, PASSAGES, SETTINGS, STATE_KEY};
 use super::{Store, failed, guarded};
 use crate::atom::Atom;
@@ -54,6 +54,10 @@ impl FieldIndexes {
     /// The fields that have an index, with their numbers.
     pub(super) fn indexed(&self) -> &[(u32, Field)] {
         &self.indexed
+    }
+
+    pub(super) fn check_order(&self) -> Result<()> {
+        self.table.as_ref().map_or(Ok(()), |table| check_keys(table, "field indexes"))
     }
 
     /// Every row of every entry: the number of its field, its key and the row.

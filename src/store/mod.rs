@@ -105,7 +105,9 @@ impl Store {
         let (settings, lexical) = guarded(|| {
             let (transaction, lease) = handle.begin_read()?;
             let settings = Reader::settings(&transaction)?;
-            Reader::new(&transaction, lease, &settings)?.check_counts()?;
+            let reader = Reader::new(&transaction, lease, &settings)?;
+            reader.check_counts()?;
+            reader.check_order()?;
             Ok((settings, Reader::lexical_settings(&transaction)?))
         })?;
         let handles = RwLock::new(vec![handle]);

@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use half::f16;
-use redb::{Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
+use redb::{Key, Range, ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
 use super::codec::{
     Change, Kind, LexicalSettings, PassageRecord, Settings, State, unseal, unseal_embedding, unseal_embedding_into,
@@ -72,6 +72,14 @@ impl Reader {
         })
     }
 
+    /// Walks the tables in which something is looked up that need not be there: keys that are out of order, as after pages
+    /// changed places, would be passed over. Rows, which are known to be there, are noticed when they are missing.
+    pub(super) fn check_order(&self) -> Result<()> {
+        check_keys(&self.ids, "ids")?;
+        check_keys(&self.changes, "changes")?;
+        self.fields.check_order()
+    }
+
     /// Compares the tables' sizes with each other and with the counter: a store that lost a table must not pass for
     /// an empty one.
     pub(super) fn check_counts(&self) -> Result<()> {
@@ -106,6 +114,21 @@ impl Reader {
         })
     }
 
+    /// The passage of a row that was found in an index of this very state.
+    pub(crate) fn known_passage(&self, row: RowId) -> Result<StoredPassage> {
+        self.passage(row)?.ok_or_else(|| lost(row))
+    }
+
+    /// The embedding of such a row.
+    pub(crate) fn known_embedding(&self, row: RowId) -> Result<Vec<f16>> {
+        self.embedding(row)?.ok_or_else(|| lost(row))
+    }
+
+    /// Appends the embedding of such a row to `out`.
+    pub(crate) fn known_embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<()> {
+        if self.embedding_into(row, out)? { Ok(()) } else { Err(lost(row)) }
+    }
+
     pub(crate) fn passage(&self, row: RowId) -> Result<Option<StoredPassage>> {
         guarded(|| {
             let value = self.passages.get(row.0).map_err(failed)?;
@@ -131,7 +154,7 @@ impl Reader {
     /// Every passage in the order of rows, which is the order of insertion.
     pub(crate) fn passages(&self) -> Result<impl Iterator<Item = Result<StoredPassage>> + use<>> {
         let range = guarded(|| self.passages.range::<u64>(..).map_err(failed))?;
-        Ok(self.entries(range, StoredPassage::parse))
+        Ok(self.entries(range, Some(self.state.passages), StoredPassage::parse))
     }
 
     /// The passages behind `row`, in the order of rows; all of them without one.
@@ -141,14 +164,16 @@ impl Reader {
     ) -> Result<impl Iterator<Item = Result<StoredPassage>> + use<>> {
         let behind = row.map_or(Bound::Unbounded, |row| Bound::Excluded(row.0));
         let range = guarded(|| self.passages.range((behind, Bound::Unbounded)).map_err(failed))?;
-        Ok(self.entries(range, StoredPassage::parse))
+        let total = row.is_none().then_some(self.state.passages);
+        Ok(self.entries(range, total, StoredPassage::parse))
     }
 
     /// Every embedding in the order of rows.
     pub(crate) fn embeddings(&self) -> Result<impl Iterator<Item = Result<(RowId, Vec<f16>)>> + use<>> {
         let dimension = self.dimension;
         let range = guarded(|| self.embeddings.range::<u64>(..).map_err(failed))?;
-        Ok(self.entries(range, move |row, value| Ok((RowId(row), unseal_embedding(row, value, dimension)?))))
+        let total = Some(self.state.passages);
+        Ok(self.entries(range, total, move |row, value| Ok((RowId(row), unseal_embedding(row, value, dimension)?))))
     }
 
     /// The change numbered `seq`, if the log still has it.
@@ -162,31 +187,73 @@ impl Reader {
     /// The changes after `seq`, in order. Complete if the log still has `seq` itself or `seq` is 0.
     pub(crate) fn changes_after(&self, seq: u64) -> Result<impl Iterator<Item = Result<Change>> + use<>> {
         let range = guarded(|| self.changes.range((Bound::Excluded(seq), Bound::Unbounded)).map_err(failed))?;
-        Ok(self.entries(range, |seq, value| unseal(Kind::Change, seq, value)))
+        let total = (seq <= self.state.seq).then(|| self.state.seq - seq).filter(|_| self.has_change(seq));
+        Ok(self.entries(range, total, |seq, value| unseal(Kind::Change, seq, value)))
     }
 
-    /// What `parse` makes of each entry. A record that it refuses does not hide those behind it; an error of redb's is the
-    /// last, because redb would repeat it for ever.
+    fn has_change(&self, seq: u64) -> bool {
+        seq == 0 && self.state.seq == 0 || matches!(self.change(seq), Ok(Some(_)))
+    }
+
+    /// What `parse` makes of each entry, of which there are `total` if that is known. A record that it refuses does not hide
+    /// those behind it; an error of redb's, a key that is out of order, or too few of them is the last.
     fn entries<T, P: Fn(u64, &[u8]) -> Result<T>>(
         &self,
         mut range: Range<'static, u64, &'static [u8]>,
+        total: Option<u64>,
         parse: P,
     ) -> impl Iterator<Item = Result<T>> + use<T, P> {
         let (lease, mut ended) = (Arc::clone(&self.lease), false);
+        let (mut last, mut count) = (None, 0);
         std::iter::from_fn(move || {
             let _ = &lease;
             if ended {
                 return None;
             }
             match guarded(|| range.next().transpose().map_err(failed)) {
-                Ok(Some((key, value))) => Some(guarded(|| parse(key.value(), value.value()))),
+                Ok(Some((key, value))) => {
+                    let key = key.value();
+                    ended = last.is_some_and(|last| last >= key);
+                    (last, count) = (Some(key), count + 1);
+                    Some(if ended { Err(out_of_order()) } else { guarded(|| parse(key, value.value())) })
+                }
+                // redb would repeat its error for ever.
                 outcome => {
                     ended = true;
-                    outcome.err().map(Err)
+                    let complete = total.is_none_or(|total| total == count);
+                    outcome.err().or_else(|| (!complete).then(out_of_order)).map(Err)
                 }
             }
         })
     }
+}
+
+/// Walks the keys of a table: they ascend, and there are as many as it says.
+pub(super) fn check_keys<K: Key + 'static>(table: &ReadOnlyTable<K, &'static [u8]>, name: &str) -> Result<()> {
+    guarded(|| {
+        let (mut last, mut count) = (Vec::new(), 0);
+        for entry in table.range::<K::SelfType<'_>>(..).map_err(failed)? {
+            let (key, _) = entry.map_err(failed)?;
+            let key = key.value();
+            let key = K::as_bytes(&key);
+            if count > 0 && K::compare(&last, key.as_ref()).is_ge() {
+                return Err(out_of_order());
+            }
+            last.clear();
+            last.extend_from_slice(key.as_ref());
+            count += 1;
+        }
+        if table.len().map_err(failed)? == count { Ok(()) } else { Err(out_of_order()) }
+    })
+    .map_err(|error| Error::new(error.kind(), format!("the table of {name}: {error}")).with_source(error))
+}
+
+fn out_of_order() -> Error {
+    Error::corrupt("the store is damaged: records are out of order or missing; restore the collection from a copy")
+}
+
+fn lost(row: RowId) -> Error {
+    Error::corrupt(format!("the store is damaged: {row} is lost; restore the collection from a copy"))
 }
 
 impl StoredPassage {

@@ -100,6 +100,22 @@ impl Disk {
         Self::of(self.state().now.clone())
     }
 
+    /// What is in the file of that name.
+    pub(super) fn bytes(&self, path: &Path) -> Vec<u8> {
+        let state = self.state();
+        state.now.files[&state.file(path).unwrap()].clone()
+    }
+
+    /// Another disk with the same content, but for that file.
+    pub(super) fn with(&self, path: &Path, bytes: Vec<u8>) -> Self {
+        let disk = self.copy();
+        let mut state = disk.state();
+        let file = state.file(path).unwrap();
+        state.now.files.insert(file, bytes);
+        drop(state);
+        disk
+    }
+
     /// What was done since it began to record.
     pub(super) fn history(&self) -> History {
         let mut state = self.state();

@@ -29,6 +29,7 @@ mod limits;
 mod model;
 #[cfg(feature = "lexical")]
 mod modes;
+mod mutations;
 mod opening;
 mod plan;
 #[cfg(feature = "usearch")]

@@ -90,12 +90,12 @@ impl Contents {
     }
 }
 
-fn text(number: u64) -> String {
+pub(super) fn text(number: u64) -> String {
     format!("text {} of {number}", if number.is_multiple_of(3) { "third" } else { "other" })
 }
 
 /// As the collection keeps it.
-fn stored(number: u64) -> Vec<f16> {
+pub(super) fn stored(number: u64) -> Vec<f16> {
     let given = embedding(number);
     let scale = given.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt().recip();
     given.iter().map(|value| f16::from_f64(f64::from(*value) * scale)).collect()
