@@ -7,11 +7,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first failure")]
 
+mod corpus;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use corpus::Synthetic;
 use marcato::{Collection, Embedding, Index, Passage, Similarity};
 
 const QUERIES: usize = 200;
@@ -94,38 +97,4 @@ fn answers(collection: &Collection, queries: &[Embedding], exact: bool) -> Vec<H
     let how = if exact { "every passage" } else { "the index" };
     println!("  {:.2} ms per query (median) by {how}", times[times.len() / 2]);
     answers
-}
-
-/// Reproducible embeddings: sums of twelve uniform numbers are nearly normal.
-struct Synthetic {
-    state: u64,
-    width: usize,
-    centres: Vec<Vec<f32>>,
-}
-
-impl Synthetic {
-    fn new(centres: usize, width: usize) -> Self {
-        let mut synthetic = Self { state: 7, width, centres: Vec::new() };
-        synthetic.centres = (0..centres).map(|_| synthetic.normal()).collect();
-        synthetic
-    }
-
-    fn uniform(&mut self) -> f32 {
-        // Knuth's multiplicative generator; the high bits are good enough.
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.state >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    fn normal(&mut self) -> Vec<f32> {
-        (0..self.width).map(|_| (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0).collect()
-    }
-
-    fn next(&mut self) -> Embedding {
-        let mut vector = self.normal();
-        if !self.centres.is_empty() {
-            let chosen = (self.uniform() * self.centres.len() as f32) as usize % self.centres.len();
-            vector.iter_mut().zip(&self.centres[chosen]).for_each(|(value, centre)| *value += centre);
-        }
-        Embedding::new(vector).unwrap()
-    }
 }

@@ -119,6 +119,7 @@ impl Collection {
     /// # Errors
     /// `Cancelled`; `Io` if the operating system refuses.
     pub fn check(&self, mut on_progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<CheckReport> {
+        self.0.wait_for_index();
         let _writing = self.0.writing.lock();
         let reader = self.reader();
         let mut found = CheckReport { passages: reader.state().passages, ..CheckReport::default() };
@@ -145,6 +146,7 @@ impl Collection {
         if self.0.store.is_read_only() {
             return Err(Error::misuse("the collection was opened read-only; open it for writing"));
         }
+        self.0.wait_for_index();
         let mut tail = self.0.writing.lock();
         rebuild(&self.0, &mut tail, &mut on_progress)?;
         #[cfg(feature = "lexical")]

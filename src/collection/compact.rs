@@ -38,6 +38,7 @@ impl Collection {
         if inner.store.is_read_only() {
             return Err(Error::misuse("the collection was opened read-only; open it for writing"));
         }
+        inner.wait_for_index();
         let mut tail = inner.writing.lock();
         // Brings the snapshots up to date, so that the log is forgotten and not copied.
         #[cfg(feature = "lexical")]

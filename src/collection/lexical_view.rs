@@ -70,7 +70,8 @@ impl LexicalView {
             match snapshot::peek(store.medium(), path, &expected).map_err(|reason| reason.to_string()) {
                 Ok(header) if is_of_this_history(reader, &header) => {
                     state.saved = Some(header.seq);
-                    state.unsaved = rows_after(reader, header.seq);
+                    // What cannot be read is as good as not there.
+                    state.unsaved = reader.rows_after(header.seq).unwrap_or(u64::MAX);
                 }
                 Ok(_) => state.rebuilt = Some(snapshot::Reason::Foreign.to_string()),
                 Err(reason) => state.rebuilt = Some(reason),
@@ -293,10 +294,4 @@ fn expected<'e>(settings: &Settings, similarity: Similarity, engine: &'e str) ->
 /// A store that was restored from a copy may have another history, or a shorter one, under the same numbers.
 fn is_of_this_history(reader: &Reader, header: &Header) -> bool {
     matches!(reader.change(header.seq), Ok(Some(change)) if change.nonce == header.lineage)
-}
-
-/// Rows added or removed after `seq`; what cannot be read counts nothing.
-fn rows_after(reader: &Reader, seq: u64) -> u64 {
-    let changes = reader.changes_after(seq).into_iter().flatten().flatten();
-    changes.map(|change| change.added_to.saturating_sub(change.added_from) + change.removed.len() as u64).sum()
 }

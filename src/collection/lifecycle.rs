@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+#[cfg(feature = "usearch")]
+use super::behind;
 use super::choice::{DefaultEncoder, EncoderChoice};
 use super::filtered::Remembered;
 use super::holder::{self, Holder};
@@ -236,12 +238,14 @@ pub(super) fn assemble(mut options: CollectionOptions, store: Store, directory: 
     let holder = directory.filter(|_| !store.is_read_only()).map(Holder::claim);
     let mut report = OpenReport::default();
     let (live, tail) = recover(&store, index, similarity, directory, on_progress, &mut report)?;
-    Ok(Collection(Arc::new(Inner {
+    let inner = Arc::new(Inner {
         _holder: holder,
         #[cfg(feature = "lexical")]
         lexical: LexicalView::open(&store, &live.reader, similarity, directory),
         live: RwLock::new(live),
         writing: Mutex::new(tail),
+        #[cfg(feature = "usearch")]
+        behind: Arc::default(),
         remembered: Remembered::default(),
         encoder: options.encoder,
         dimension,
@@ -250,15 +254,20 @@ pub(super) fn assemble(mut options: CollectionOptions, store: Store, directory: 
         directory: directory.map(Path::to_owned),
         report,
         store,
-    })))
+    });
+    #[cfg(feature = "usearch")]
+    behind::begin(&inner);
+    Ok(Collection(inner))
 }
 
 impl Collection {
-    /// Brings the index's file up to date, so that opening takes no time. Done by itself now and then, and at the end.
+    /// Brings the index's file up to date, so that opening takes no time. Done by itself now and then, and at the end. Waits
+    /// for an index that is being made anew.
     ///
     /// # Errors
     /// `Io` or `Full` if the file cannot be written. No passage depends on it.
     pub fn flush(&self) -> Result<()> {
+        self.0.wait_for_index();
         let mut tail = self.0.writing.lock();
         #[cfg(feature = "lexical")]
         self.0.lexical.save(&self.0, 1)?;
@@ -271,6 +280,14 @@ impl Collection {
     /// As [`flush`](Self::flush).
     pub fn close(self) -> Result<()> {
         self.flush()
+    }
+}
+
+impl Inner {
+    /// Until the graph is there that was lost.
+    pub(super) fn wait_for_index(&self) {
+        #[cfg(feature = "usearch")]
+        self.behind.wait();
     }
 }
 

@@ -119,7 +119,7 @@ impl Inner {
         let Some(_writing) = self.writing.try_lock() else { return Ok(()) };
         let reader = {
             let live = self.live.read();
-            if live.view.matrix().is_some() {
+            if live.view.matrix().is_some() || live.view.is_absent() {
                 return Ok(());
             }
             Arc::clone(&live.reader)

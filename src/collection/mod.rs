@@ -2,6 +2,8 @@
 
 mod answer;
 mod backup;
+#[cfg(feature = "usearch")]
+mod behind;
 mod candidates;
 mod check;
 mod choice;
@@ -56,6 +58,8 @@ pub use write::Written;
 use crate::error::Result;
 use crate::similarity::Similarity;
 use crate::store::Store;
+#[cfg(feature = "usearch")]
+use behind::Behind;
 use choice::EncoderChoice;
 use filtered::Remembered;
 use holder::Holder;
@@ -99,6 +103,8 @@ struct Inner {
     live: RwLock<Live>,
     /// Held by whoever writes; what it guards is how far the snapshot on disk is behind.
     writing: Mutex<Tail>,
+    #[cfg(feature = "usearch")]
+    behind: Arc<Behind>,
     remembered: Remembered,
     encoder: EncoderChoice,
     dimension: usize,

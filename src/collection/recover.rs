@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Inner;
+#[cfg(feature = "usearch")]
+use super::behind::BEHIND_ROWS;
 use super::live::Live;
 use super::options::Index;
 use super::view::View;
@@ -28,7 +30,8 @@ pub struct OpenReport {
     pub passages: u64,
     /// Changes that were replayed onto the index's snapshot.
     pub replayed: u64,
-    /// Why the index had to be built anew from the store, if it had to.
+    /// Why the index has to be built anew from the store, if it has to. A large one is built while the collection is in use;
+    /// until it is there, every query compares with every passage.
     pub rebuilt: Option<String>,
 }
 
@@ -92,6 +95,9 @@ pub(super) fn recover(
             Ok((None, _)) => {}
             Err(reason) => report.rebuilt = Some(reason),
         }
+        if report.passages >= BEHIND_ROWS {
+            return Ok((Live { view: View::Absent, reader }, Tail::default()));
+        }
     }
     #[cfg(not(feature = "usearch"))]
     let _ = directory;
@@ -145,8 +151,9 @@ fn restore(
         Ok(index) => View::Hnsw(index, None),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    if let Err(error) = replay(&mut view, reader, header.seq, &mut tail, report) {
-        return Ok(Err(format!("the changes since the snapshot cannot be replayed: {error}")));
+    match replay(&mut view, reader, header.seq, &mut tail) {
+        Ok(replayed) => report.replayed = replayed,
+        Err(error) => return Ok(Err(format!("the changes since the snapshot cannot be replayed: {error}"))),
     }
     if view.len() as u64 != report.passages {
         return Ok(Err(format!("the index has {} rows, the store {}", view.len(), report.passages)));
@@ -155,7 +162,9 @@ fn restore(
 }
 
 #[cfg(feature = "usearch")]
-fn replay(view: &mut View, reader: &Reader, seq: u64, tail: &mut Tail, report: &mut OpenReport) -> Result<()> {
+/// Brings a view of the change `seq` up to what `reader` sees; says how many changes that were.
+pub(super) fn replay(view: &mut View, reader: &Reader, seq: u64, tail: &mut Tail) -> Result<u64> {
+    let mut replayed = 0;
     use crate::passage::RowId;
     let mut embedding = Vec::new();
     for change in reader.changes_after(seq)? {
@@ -172,9 +181,9 @@ fn replay(view: &mut View, reader: &Reader, seq: u64, tail: &mut Tail, report: &
             }
             tail.rows += 1;
         }
-        report.replayed += 1;
+        replayed += 1;
     }
-    Ok(())
+    Ok(replayed)
 }
 
 /// Writes the view's snapshot and prunes the log below it. With `only_if_due` not before replaying its tail would
@@ -185,6 +194,10 @@ pub(super) fn checkpoint(inner: &Inner, tail: &mut Tail, only_if_due: bool) -> R
     }
     let (exact, rows, seq) = {
         let live = inner.live.read();
+        // What is not made yet needs the log from where its making began.
+        if live.view.is_absent() {
+            return Ok(());
+        }
         (live.view.is_exact(), live.view.len() as u64, live.reader.state().seq)
     };
     let due = if exact { seq > tail.pruned + PRUNE_EVERY } else { tail.rows > rows / 256 };
@@ -235,6 +248,9 @@ fn build(inner: &Inner, tail: &mut Tail, on_progress: OnProgress<'_>) -> Result<
 pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
     let (exact, rows, dead) = {
         let live = inner.live.read();
+        if live.view.is_absent() {
+            return Ok(());
+        }
         (live.view.is_exact(), live.view.len() as u64, live.view.dead_fraction())
     };
     let mut silent = super::view::unwatched();
@@ -261,7 +277,7 @@ fn write_snapshot(inner: &Inner, path: &Path, declined: Option<u64>) -> Result<(
         let live = inner.live.read();
         let state = live.reader.state();
         let (count, expansion_search, payload) = match &live.view {
-            View::Exact(_) => (declined.unwrap_or_default(), DECLINED, Vec::new()),
+            View::Absent | View::Exact(_) => (declined.unwrap_or_default(), DECLINED, Vec::new()),
             View::Hnsw(graph, _) => {
                 let expansion = u32::try_from(graph.expansion_search()).unwrap_or(u32::MAX);
                 (graph.len() as u64, expansion, graph.to_bytes()?)

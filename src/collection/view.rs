@@ -39,6 +39,9 @@ const CALIBRATED_ROWS: usize = 512;
 const REPORT_EVERY: u64 = 1024;
 
 pub(super) enum View {
+    /// A graph that is still being made: the store is read in its place.
+    #[cfg(feature = "usearch")]
+    Absent,
     Exact(ExactIndex),
     /// A graph, and beside it the matrix that filtered queries scan, once there was one.
     #[cfg(feature = "usearch")]
@@ -48,6 +51,15 @@ pub(super) enum View {
 impl View {
     pub(super) fn is_exact(&self) -> bool {
         matches!(self, Self::Exact(_))
+    }
+
+    /// Whether the store has to be read in its place.
+    pub(super) fn is_absent(&self) -> bool {
+        match self {
+            #[cfg(feature = "usearch")]
+            Self::Absent => true,
+            _ => false,
+        }
     }
 
     /// The kind that a collection of `passages` gets.
@@ -92,6 +104,8 @@ impl View {
         match self {
             Self::Exact(_) => Ok(true),
             #[cfg(feature = "usearch")]
+            Self::Absent => Ok(true),
+            #[cfg(feature = "usearch")]
             Self::Hnsw(graph, _) if graph.len() < CALIBRATED_ROWS => Ok(true),
             #[cfg(feature = "usearch")]
             Self::Hnsw(graph, _) => {
@@ -105,23 +119,27 @@ impl View {
     /// The part of the view that is dead weight, in 0..=1.
     pub(super) fn dead_fraction(&self) -> f32 {
         match self {
-            Self::Exact(_) => 0.0,
             #[cfg(feature = "usearch")]
             Self::Hnsw(index, _) => index.dead_fraction(),
+            _ => 0.0,
         }
     }
 
-    fn index(&self) -> &dyn VectorIndex {
+    fn index(&self) -> Option<&dyn VectorIndex> {
         match self {
-            Self::Exact(index) => index,
             #[cfg(feature = "usearch")]
-            Self::Hnsw(index, _) => index,
+            Self::Absent => None,
+            Self::Exact(index) => Some(index),
+            #[cfg(feature = "usearch")]
+            Self::Hnsw(index, _) => Some(index),
         }
     }
 
     /// The matrix of all rows, if there is one.
     pub(super) fn matrix(&self) -> Option<&ExactIndex> {
         match self {
+            #[cfg(feature = "usearch")]
+            Self::Absent => None,
             Self::Exact(matrix) => Some(matrix),
             #[cfg(feature = "usearch")]
             Self::Hnsw(_, matrix) => matrix.as_ref(),
@@ -131,24 +149,26 @@ impl View {
     /// Puts a matrix of the same rows beside a graph.
     pub(super) fn set_matrix(&mut self, beside: ExactIndex) {
         match self {
-            Self::Exact(_) => drop(beside),
             #[cfg(feature = "usearch")]
             Self::Hnsw(_, matrix) => *matrix = Some(beside),
+            _ => drop(beside),
         }
     }
 
     /// How many candidates a walk keeps; 0 if there is no graph.
     pub(super) fn expansion(&self) -> usize {
         match self {
-            Self::Exact(_) => 0,
             #[cfg(feature = "usearch")]
             Self::Hnsw(graph, _) => graph.expansion_search(),
+            _ => 0,
         }
     }
 
     /// Does to each part of the view what is done to all of it.
     fn each(&mut self, mut change: impl FnMut(&mut dyn VectorIndex) -> Result<()>) -> Result<()> {
         match self {
+            #[cfg(feature = "usearch")]
+            Self::Absent => Ok(()),
             Self::Exact(index) => change(index),
             #[cfg(feature = "usearch")]
             Self::Hnsw(graph, matrix) => {
@@ -179,11 +199,11 @@ pub(super) fn matrix_of(reader: &Reader, similarity: Similarity) -> Result<Exact
 
 impl VectorIndex for View {
     fn len(&self) -> usize {
-        self.index().len()
+        self.index().map_or(0, VectorIndex::len)
     }
 
     fn contains(&self, row: RowId) -> bool {
-        self.index().contains(row)
+        self.index().is_some_and(|index| index.contains(row))
     }
 
     fn insert(&mut self, row: RowId, embedding: &[f16]) -> Result<()> {
@@ -195,11 +215,11 @@ impl VectorIndex for View {
     }
 
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Candidate>> {
-        self.index().search(query, k)
+        self.index().map_or_else(|| Ok(Vec::new()), |index| index.search(query, k))
     }
 
     fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>> {
-        self.index().search_among(query, k, rows)
+        self.index().map_or_else(|| Ok(Vec::new()), |index| index.search_among(query, k, rows))
     }
 }
 

@@ -289,7 +289,11 @@ impl Inner {
         let applied = self.apply(written, embeddings);
         let reader = Arc::new(self.store.reader()?);
         let passages = reader.state().passages;
-        if applied.is_err() || self.live.read().view.len() as u64 != passages {
+        let behind = {
+            let live = self.live.read();
+            !live.view.is_absent() && live.view.len() as u64 != passages
+        };
+        if applied.is_err() || behind {
             // A view that cannot follow is given up for one that cannot fail.
             let view = View::build(Index::Exact, self.index, &reader, self.similarity, &mut unwatched())?;
             let mut live = self.live.write();

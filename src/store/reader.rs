@@ -191,6 +191,14 @@ impl Reader {
         Ok(self.entries(range, total, |seq, value| unseal(Kind::Change, seq, value)))
     }
 
+    /// Rows added or removed after `seq`, as far as the log says.
+    pub(crate) fn rows_after(&self, seq: u64) -> Result<u64> {
+        self.changes_after(seq)?.try_fold(0, |rows, change| {
+            let change = change?;
+            Ok(rows + change.added_to.saturating_sub(change.added_from) + change.removed.len() as u64)
+        })
+    }
+
     fn has_change(&self, seq: u64) -> bool {
         seq == 0 && self.state.seq == 0 || matches!(self.change(seq), Ok(Some(_)))
     }

@@ -10,6 +10,8 @@
 
 mod backup;
 mod batches;
+#[cfg(feature = "usearch")]
+mod behind;
 mod check;
 mod compact;
 mod concurrency;
