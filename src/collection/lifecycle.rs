@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 #[cfg(feature = "usearch")]
 use super::behind;
 use super::choice::{DefaultEncoder, EncoderChoice};
+use super::commit::Queue;
 use super::filtered::Remembered;
 use super::holder::{self, Holder};
 #[cfg(feature = "lexical")]
@@ -243,6 +244,7 @@ pub(super) fn assemble(mut options: CollectionOptions, store: Store, directory: 
         #[cfg(feature = "lexical")]
         lexical: LexicalView::open(&store, &live.reader, similarity, directory),
         live: RwLock::new(live),
+        queue: Queue::default(),
         writing: Mutex::new(tail),
         #[cfg(feature = "usearch")]
         behind: Arc::default(),

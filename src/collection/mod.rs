@@ -7,6 +7,7 @@ mod behind;
 mod candidates;
 mod check;
 mod choice;
+mod commit;
 mod compact;
 mod diversify;
 mod exchange;
@@ -61,6 +62,7 @@ use crate::store::Store;
 #[cfg(feature = "usearch")]
 use behind::Behind;
 use choice::EncoderChoice;
+use commit::Queue;
 use filtered::Remembered;
 use holder::Holder;
 #[cfg(feature = "lexical")]
@@ -71,7 +73,8 @@ use recover::Tail;
 /// Passages that can be found by meaning, in a directory or in memory.
 ///
 /// A handle is cheap to clone, `Send + Sync`, and every method takes `&self`. Any number of threads may query while
-/// one writes: encoding holds no lock, and a query sees a batch whole or not at all. Writers take turns. Another
+/// one writes: encoding holds no lock, and a query sees a batch whole or not at all. Writers take turns, and batches that
+/// wait are written together, with one fsync. Another
 /// process, or another handle that was not cloned from this one, gets
 /// [`ErrorKind::Locked`](crate::ErrorKind::Locked).
 ///
@@ -101,6 +104,7 @@ struct Inner {
     _holder: Option<Holder>,
     store: Store,
     live: RwLock<Live>,
+    queue: Queue,
     /// Held by whoever writes; what it guards is how far the snapshot on disk is behind.
     writing: Mutex<Tail>,
     #[cfg(feature = "usearch")]

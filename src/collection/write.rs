@@ -2,32 +2,20 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use half::f16;
 
-use super::options::Index;
-#[cfg(feature = "usearch")]
-use super::recover::maintain;
-use super::recover::{Tail, checkpoint};
-use super::view::{View, unwatched};
+use super::commit::Request;
+use super::view::unwatched;
 use super::{Collection, Inner};
 use crate::embedding::Embedding;
 use crate::error::{Error, Result};
-use crate::index::VectorIndex;
-use crate::passage::{MAX_BATCH_PASSAGES, Passage, PassageId, RowId};
+use crate::passage::{MAX_BATCH_PASSAGES, Passage, PassageId};
 use crate::progress::{OnProgress, Progress, Stage, report};
 use crate::similarity::Similarity;
-use crate::store::{self, Batch, NewPassage};
 
 /// Texts that go to the encoder at once, between two reports of progress.
 const ENCODE_AT_ONCE: usize = 512;
-
-/// Rows that enter a view under one lock: about 6 ms of a graph's time, for which queries wait.
-const INSERT_AT_ONCE: usize = 16;
-
-/// The snapshot of a growing graph is renewed when this many rows, or a fifth of them, are not in it.
-const SNAPSHOT_ROWS: u64 = 20_000;
 
 /// What a batch did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,10 +92,8 @@ impl Collection {
     pub fn delete<T: AsRef<str>>(&self, ids: impl IntoIterator<Item = T>) -> Result<u64> {
         let ids: Vec<T> = ids.into_iter().take(MAX_BATCH_PASSAGES + 1).collect();
         check_batch(ids.len(), "delete them in several")?;
-        let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
-        let mut tail = self.0.writing.lock();
-        let written = self.0.store.write(&Batch { delete: &ids, ..Batch::default() })?;
-        self.0.publish(&written, &[], &mut tail)?;
+        let delete = ids.iter().map(|id| id.as_ref().to_owned()).collect();
+        let written = self.0.submit(Request { delete, ..Request::default() })?.1;
         Ok(written.deleted)
     }
 
@@ -137,11 +123,9 @@ fn check_batch(size: usize, remedy: &str) -> Result<()> {
 
 /// A batch that has its embeddings: what is left is to write it.
 pub(super) struct Prepared {
-    passages: Vec<Passage>,
-    embeddings: Vec<Vec<f16>>,
+    request: Request,
     /// The id of each passage that was handed in, those that others overtook included.
     given: Vec<Option<PassageId>>,
-    replace: bool,
 }
 
 /// Leaves the last passage of each id; refuses repeated ids unless passages may replace each other.
@@ -199,16 +183,6 @@ fn is_stored_unit(embedding: &[f32], norm: f64) -> bool {
     (norm - 1.0).abs() <= rounding && embedding.iter().all(|value| f16::from_f32(*value).to_f32() == *value)
 }
 
-fn new_passage<'a>(passage: &'a Passage, embedding: &'a Vec<f16>) -> Result<NewPassage<'a>> {
-    Ok(NewPassage {
-        id: passage.id.as_ref().map(PassageId::as_str),
-        title: passage.title.as_deref(),
-        text: &passage.text,
-        metadata: passage.metadata_json()?,
-        embedding,
-    })
-}
-
 impl Inner {
     /// Encodes passages that are within their limits. Holds no lock, and changes nothing.
     pub(super) fn prepare(
@@ -220,19 +194,14 @@ impl Inner {
         let given = passages.iter().map(|passage| passage.id.clone()).collect();
         drop_repeated(&mut passages, replace)?;
         let embeddings = self.embed(&passages, on_progress)?;
-        Ok(Prepared { passages, embeddings, given, replace })
+        Ok(Prepared { request: Request { delete: Vec::new(), passages, embeddings, replace }, given })
     }
 
     /// Writes a batch: when it returns, all of it is durable and can be found.
     pub(super) fn commit(&self, batch: Prepared) -> Result<Written> {
-        let Prepared { passages, embeddings, given, replace } = batch;
-        let new = |(passage, embedding)| new_passage(passage, embedding);
-        let put = passages.iter().zip(&embeddings).map(new).collect::<Result<Vec<_>>>()?;
-        let mut tail = self.writing.lock();
-        let written = self.store.write(&Batch { put, replace, ..Batch::default() })?;
-        self.publish(&written, &embeddings, &mut tail)?;
-        drop(tail);
-
+        let Prepared { request, given } = batch;
+        let (ticket, written) = self.submit(request)?;
+        let passages = &ticket.request.passages;
         let repeated = given.len() - passages.len();
         let added = written.ids.len() as u64 - written.replaced;
         let updated = written.replaced + repeated as u64;
@@ -279,55 +248,5 @@ impl Inner {
 
     fn stored(&self, embedding: &Embedding) -> Result<Vec<f16>> {
         stored(embedding, self.dimension, self.similarity)
-    }
-
-    /// Brings what queries see up to date with a batch that the store has. The batch is durable whatever happens here.
-    fn publish(&self, written: &store::Written, embeddings: &[Vec<f16>], tail: &mut Tail) -> Result<()> {
-        if written.ids.is_empty() && written.removed.is_empty() {
-            return Ok(());
-        }
-        let applied = self.apply(written, embeddings);
-        let reader = Arc::new(self.store.reader()?);
-        let passages = reader.state().passages;
-        let behind = {
-            let live = self.live.read();
-            !live.view.is_absent() && live.view.len() as u64 != passages
-        };
-        if applied.is_err() || behind {
-            // A view that cannot follow is given up for one that cannot fail.
-            let view = View::build(Index::Exact, self.index, &reader, self.similarity, &mut unwatched())?;
-            let mut live = self.live.write();
-            live.view = view;
-            live.reader = reader;
-        }
-        let rows = (written.ids.len() + written.removed.len()) as u64;
-        tail.rows += rows;
-        #[cfg(feature = "lexical")]
-        self.lexical.follow(self, rows);
-        // What follows concerns speed alone, and the next batch or opening tries again: it cannot fail the batch.
-        #[cfg(feature = "usearch")]
-        let _ = maintain(self, tail);
-        if self.live.read().view.is_exact() || tail.rows >= SNAPSHOT_ROWS.max(passages / 5) {
-            let _ = checkpoint(self, tail, true);
-        }
-        Ok(())
-    }
-
-    fn apply(&self, written: &store::Written, embeddings: &[Vec<f16>]) -> Result<()> {
-        let mut row = written.first_row;
-        for part in embeddings.chunks(INSERT_AT_ONCE) {
-            let mut live = self.live.write();
-            for embedding in part {
-                live.view.insert(RowId(row), embedding)?;
-                row += 1;
-            }
-        }
-        let reader = Arc::new(self.store.reader()?);
-        let mut live = self.live.write();
-        for row in &written.removed {
-            live.view.remove(*row)?;
-        }
-        live.reader = reader;
-        Ok(())
     }
 }

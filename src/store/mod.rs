@@ -148,13 +148,26 @@ impl Store {
         self.handles.read().last().ok_or_else(closed)?.begin_read()
     }
 
-    /// Applies `batch` in one durable transaction, all of it or nothing.
+    /// Applies `batches` in one durable transaction, each of them whole or, if it is refused, not at all.
     ///
     /// # Errors
-    /// `Misuse` before anything is written; `Full`, `Io` or `Poisoned` if writing failed. Then the outcome is unknown
-    /// until the collection is opened again, and the store refuses further batches.
-    pub(crate) fn write(&self, batch: &Batch<'_>) -> Result<Written> {
-        self.in_transaction(|transaction| write::apply(transaction, batch, self.settings.dimension))
+    /// Of one batch: `Misuse`, with nothing of it written. Of all: `Full`, `Io` or `Poisoned` if writing failed. Then the
+    /// outcome is unknown until the collection is opened again, and the store refuses further batches.
+    pub(crate) fn write(&self, batches: &[Batch<'_>]) -> Result<Vec<Result<Written>>> {
+        let mut outcomes = Vec::new();
+        let written = self.in_transaction(|transaction| {
+            let apply = |batch| write::apply(transaction, batch, self.settings.dimension);
+            outcomes = batches.iter().map(apply).collect::<Result<_>>()?;
+            // Nothing to commit.
+            if outcomes.iter().all(Result::is_err) { Err(Error::misuse("every batch was refused")) } else { Ok(()) }
+        });
+        let all_refused = !outcomes.is_empty() && outcomes.iter().all(Result::is_err);
+        if all_refused { Ok(outcomes) } else { written.map(|()| outcomes) }
+    }
+
+    /// Whether a write failed midway.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
     }
 
     /// Forgets the changes before `seq`, which every view must have in a durable snapshot (invariant V3).

@@ -9,7 +9,7 @@ use super::codec::{Change, Kind, LexicalSettings, PassageRecord, Settings, State
 use super::failed;
 use super::fields::Update;
 use super::schema::{CHANGES, EMBEDDINGS, IDS, LEXICAL_KEY, PASSAGES, SETTINGS, SETTINGS_KEY, STATE_KEY};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::passage::RowId;
 
 /// What one transaction does: deletions first, then the passages in order.
@@ -65,13 +65,20 @@ pub(super) fn initialize(
     Tables::open(transaction).map(drop)
 }
 
-pub(super) fn apply(transaction: &WriteTransaction, batch: &Batch<'_>, dimension: u32) -> Result<Written> {
+/// What the batch did; or why it is refused, before anything is done.
+///
+/// # Errors
+/// The transaction is spoilt.
+pub(super) fn apply(transaction: &WriteTransaction, batch: &Batch<'_>, dimension: u32) -> Result<Result<Written>> {
     let mut settings = transaction.open_table(SETTINGS).map_err(failed)?;
     let mut state: State = match settings.get(STATE_KEY).map_err(failed)? {
         Some(value) => unseal(Kind::State, STATE_KEY, value.value())?,
         None => return Err(Error::corrupt("the store lacks its state; restore the collection from a copy")),
     };
     let mut tables = Tables::open(transaction)?;
+    if let Err(refused) = tables.check(batch, dimension)? {
+        return Ok(Err(refused));
+    }
     let mut fields = Update::begin(transaction, &settings, &state)?;
     let mut written = Written { first_row: state.next_row, ..Written::default() };
     for id in batch.delete {
@@ -82,12 +89,6 @@ pub(super) fn apply(transaction: &WriteTransaction, batch: &Batch<'_>, dimension
     }
     let named: HashSet<&str> = batch.put.iter().filter_map(|passage| passage.id).collect();
     for passage in &batch.put {
-        if passage.embedding.len() != dimension as usize {
-            return Err(Error::misuse(format!(
-                "an embedding has {} numbers, {dimension} expected",
-                passage.embedding.len()
-            )));
-        }
         let row = state.next_row;
         state.next_row += 1;
         let id = match passage.id {
@@ -95,12 +96,6 @@ pub(super) fn apply(transaction: &WriteTransaction, batch: &Batch<'_>, dimension
             None => tables.free_id(row, &named)?,
         };
         if passage.id.is_some() && tables.row(&id)?.is_some() {
-            if !batch.replace {
-                return Err(Error::new(
-                    ErrorKind::Misuse,
-                    format!("passage \"{id}\" exists already; upsert replaces it. Nothing of the batch was added"),
-                ));
-            }
             written.removed.extend(tables.remove(&id, &mut fields)?);
             written.replaced += 1;
         }
@@ -125,7 +120,7 @@ pub(super) fn apply(transaction: &WriteTransaction, batch: &Batch<'_>, dimension
         settings.insert(STATE_KEY, seal(Kind::State, STATE_KEY, &state)?.as_slice()).map_err(failed)?;
         fields.finish(&mut settings, &state)?;
     }
-    Ok(written)
+    Ok(Ok(written))
 }
 
 /// Drops the changes before `seq`; the one at `seq` stays, because a snapshot is recognised by its nonce.
@@ -141,6 +136,25 @@ impl<'t> Tables<'t> {
             embeddings: transaction.open_table(EMBEDDINGS).map_err(failed)?,
             ids: transaction.open_table(IDS).map_err(failed)?,
         })
+    }
+
+    /// Whether the batch can be applied, as far as that depends on the caller.
+    fn check(&self, batch: &Batch<'_>, dimension: u32) -> Result<Result<()>> {
+        for passage in &batch.put {
+            if passage.embedding.len() != dimension as usize {
+                let found = passage.embedding.len();
+                return Ok(Err(Error::misuse(format!("an embedding has {found} numbers, {dimension} expected"))));
+            }
+            if let (Some(id), false) = (passage.id, batch.replace)
+                && self.row(id)?.is_some()
+                && !batch.delete.contains(&id)
+            {
+                let message =
+                    format!("passage \"{id}\" exists already; upsert replaces it. Nothing of the batch was added");
+                return Ok(Err(Error::misuse(message)));
+            }
+        }
+        Ok(Ok(()))
     }
 
     fn row(&self, id: &str) -> Result<Option<RowId>> {

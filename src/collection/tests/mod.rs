@@ -25,6 +25,7 @@ mod faults;
 mod filters;
 #[cfg(feature = "usearch")]
 mod format;
+mod group;
 mod history;
 mod ingest;
 mod limits;

@@ -2,6 +2,7 @@
 
 use half::f16;
 
+use super::write;
 use super::{Batch, NewPassage, RowId, Store, add, contents, delete, embedding, ids, made, open, put, refused, row};
 use crate::error::ErrorKind;
 
@@ -31,7 +32,7 @@ fn a_passage_comes_back_whole() {
         metadata: r#"{"b":[1,null,-2.5],"a":{"x":18446744073709551615}}"#.into(),
         embedding: &embedding,
     }];
-    store.write(&Batch { put, ..Batch::default() }).unwrap();
+    write(&store, Batch { put, ..Batch::default() }).unwrap();
     drop(store);
     let store = open(&path).unwrap();
     let reader = store.reader().unwrap();
@@ -100,7 +101,7 @@ fn deletions_of_a_batch_come_before_its_passages() {
     let embedding = embedding("new");
     let put =
         vec![NewPassage { id: Some("a"), title: None, text: "new", metadata: "{}".into(), embedding: &embedding }];
-    let written = store.write(&Batch { delete: &["a"], put, replace: false }).unwrap();
+    let written = write(&store, Batch { delete: &["a"], put, replace: false }).unwrap();
     assert_eq!((written.deleted, written.replaced), (1, 0));
     assert_eq!(contents(&store).unwrap(), [(1, "a".to_owned(), "new".to_owned())]);
 }
@@ -121,7 +122,7 @@ fn a_refused_batch_leaves_nothing() {
         NewPassage { id: Some("z"), title: None, text: "7", metadata: "{}".into(), embedding: &narrow[..3] },
     ];
     let batch = Batch { delete: &["a"], put: passages, replace: true };
-    assert_eq!(refused(store.write(&batch)).kind(), ErrorKind::Misuse);
+    assert_eq!(refused(write(&store, batch)).kind(), ErrorKind::Misuse);
 
     assert_eq!((contents(&store).unwrap(), *store.reader().unwrap().state()), before);
     assert!(store.reader().unwrap().change(2).unwrap().is_none());

@@ -9,6 +9,7 @@ use redb::{ReadableTable, WriteTransaction};
 use super::super::codec::{Change, Kind, State, seal, seal_embedding, unseal};
 use super::super::schema::{CHANGES, EMBEDDINGS, FIELDS, IDS, PASSAGES, SETTINGS, STATE_KEY};
 use super::super::{Batch, NewPassage, Store};
+use super::write;
 use super::{WIDTH, made, open, tamper};
 use crate::error::{Error, ErrorKind};
 use crate::field::Field;
@@ -28,7 +29,7 @@ fn sample() -> (tempfile::TempDir, std::path::PathBuf) {
             embedding: &unit,
         };
         let put = ids.iter().copied().map(passage).collect();
-        store.write(&Batch { put, replace: true, ..Batch::default() }).unwrap();
+        write(&store, Batch { put, replace: true, ..Batch::default() }).unwrap();
     };
     store.create_field_index(&Field::from("n")).unwrap();
     put(&["a", "b", "c"]);

@@ -7,6 +7,7 @@ use redb::{ReadableTable, ReadableTableMetadata};
 use super::super::codec::{Kind, State, seal, unseal};
 use super::super::schema::{FIELDS, PASSAGES, SETTINGS, STATE_KEY};
 use super::super::{Batch, Entry, EntryKind, NewPassage, Store};
+use super::write;
 use super::{embedding, made, open, refused, tamper};
 use crate::error::ErrorKind;
 use crate::field::Field;
@@ -20,7 +21,7 @@ fn put(store: &Store, ids: &[&str], year: u32) {
         metadata: format!("{{\"year\": {year}}}"),
         embedding: &embedding,
     };
-    store.write(&Batch { put: ids.iter().copied().map(passage).collect(), replace: true, ..Batch::default() }).unwrap();
+    write(store, Batch { put: ids.iter().copied().map(passage).collect(), replace: true, ..Batch::default() }).unwrap();
 }
 
 /// How many rows the index has under years before `end`; `None` if there is no index.
@@ -38,7 +39,7 @@ fn sample() -> (tempfile::TempDir, std::path::PathBuf) {
     assert!(store.create_field_index(&Field::from("year")).unwrap());
     assert!(!store.create_field_index(&Field::from("year")).unwrap());
     put(&store, &["c", "d"], 2011);
-    store.write(&Batch { delete: &["a"], ..Batch::default() }).unwrap();
+    write(&store, Batch { delete: &["a"], ..Batch::default() }).unwrap();
     assert_eq!((before(&store, 2011), before(&store, 2012)), (Some(1), Some(3)));
     (folder, path)
 }
@@ -48,7 +49,7 @@ fn an_index_follows_its_rows_and_goes_without_a_trace() {
     let (_folder, path) = sample();
     let store = open(&path).unwrap();
     assert_eq!((before(&store, 2011), before(&store, 2012)), (Some(1), Some(3)));
-    store.write(&Batch { delete: &["b", "c", "d"], ..Batch::default() }).unwrap();
+    write(&store, Batch { delete: &["b", "c", "d"], ..Batch::default() }).unwrap();
     assert_eq!(before(&store, 3000), Some(0));
     put(&store, &["e"], 5);
     assert!(

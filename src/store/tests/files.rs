@@ -36,7 +36,7 @@ fn readers_stand_side_by_side_and_cannot_write() {
     let two = Store::open_read_only(&path).unwrap();
     assert!(one.is_read_only());
     assert_eq!((ids(&one), ids(&two)), (vec!["a".into()], vec!["a".into()]));
-    for error in [refused(one.write(&Batch { delete: &["a"], ..Batch::default() })), refused(one.prune(1))] {
+    for error in [refused(one.write(&[Batch { delete: &["a"], ..Batch::default() }])), refused(one.prune(1))] {
         assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(error.to_string().contains("read-only"), "{error}");
     }

@@ -87,7 +87,11 @@ fn put(store: &Store, replace: bool, passages: &[(&str, &str)]) -> Result<Writte
         metadata: "{}".into(),
         embedding,
     });
-    store.write(&Batch { put: put.collect(), replace, ..Batch::default() })
+    write(store, Batch { put: put.collect(), replace, ..Batch::default() })
+}
+
+fn write(store: &Store, batch: Batch<'_>) -> Result<Written> {
+    store.write(&[batch])?.pop().unwrap()
 }
 
 fn add(store: &Store, passages: &[(&str, &str)]) -> Written {
@@ -95,7 +99,7 @@ fn add(store: &Store, passages: &[(&str, &str)]) -> Written {
 }
 
 fn delete(store: &Store, ids: &[&str]) -> Written {
-    store.write(&Batch { delete: ids, ..Batch::default() }).unwrap()
+    write(store, Batch { delete: ids, ..Batch::default() }).unwrap()
 }
 
 /// All that the store holds, (row, id, text) in the order of rows, each table compared with the others.
