@@ -73,3 +73,9 @@ pub use passage::{
 };
 pub use progress::{Progress, Stage};
 pub use similarity::Similarity;
+#[cfg(all(feature = "fuzzing", any(feature = "lexical", feature = "usearch")))]
+#[doc(hidden)]
+pub use snapshot::fuzz_snapshot;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use store::fuzz_record;

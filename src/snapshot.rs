@@ -367,3 +367,36 @@ fn is_temporary_of(path: &Path, name: &OsStr) -> bool {
         .and_then(|numbers| numbers.iter().position(|&byte| byte == b'-').map(|dash| numbers.split_at(dash)))
         .is_some_and(|(pid, count)| is_number(pid) && is_number(count.strip_prefix(b"-").unwrap_or_default()))
 }
+
+/// Takes bytes for a snapshot's file: what is accepted is what was written.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz_snapshot(bytes: &[u8]) {
+    use crate::medium::FileSystem;
+    let path = std::env::temp_dir().join(format!("marcato-fuzz-{}", std::process::id()));
+    let expected = Expected {
+        collection: [1; 16],
+        dimension: 4,
+        similarity: Similarity::Cosine,
+        engine: "an engine of no library",
+    };
+    let read = |bytes: &[u8]| {
+        if std::fs::write(&path, bytes).is_err() {
+            return;
+        }
+        if let Ok(Snapshot { header, payload }) = read(&FileSystem, &path, &expected) {
+            assert!(encode(&header, &payload).is_ok_and(|header| [header, payload].concat() == bytes));
+        }
+    };
+    read(bytes);
+    // The same behind right checksums, which a fuzzer does not find by itself.
+    if let Some((header, payload)) = bytes.split_at_checked(FIXED + 23 - 8) {
+        let mut whole = header.to_vec();
+        if let Some(checksum) = whole.get_mut(72..88) {
+            checksum.copy_from_slice(&xxh3_128(payload).to_le_bytes());
+        }
+        whole.extend(xxh3_64(&whole).to_le_bytes());
+        whole.extend(payload);
+        read(&whole);
+    }
+}

@@ -29,6 +29,8 @@ use parking_lot::RwLock;
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 pub(crate) use check::Flaw;
+#[cfg(feature = "fuzzing")]
+pub use codec::fuzz_record;
 pub(crate) use codec::{LexicalSettings, Settings};
 pub(crate) use entry::{Entry, EntryKind};
 pub(crate) use fields::EntryRange;

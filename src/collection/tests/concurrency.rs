@@ -18,6 +18,12 @@ fn batch(tag: u64, version: u64) -> Vec<Passage> {
     (0..TAGGED).map(passage).collect()
 }
 
+/// How long writer and readers go on: `MARCATO_SECONDS` if it is set.
+fn time() -> Duration {
+    let seconds = std::env::var("MARCATO_SECONDS");
+    seconds.map_or(Duration::from_millis(1500), |seconds| Duration::from_secs(seconds.parse().unwrap()))
+}
+
 /// Each tag is there with all of its passages, of one version.
 fn whole(hits: &[Hit]) {
     let mut seen: HashMap<u64, (usize, u64)> = HashMap::new();
@@ -36,7 +42,7 @@ fn whole(hits: &[Hit]) {
 fn batches_are_atomic(collection: &Collection, time: Duration) {
     let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let written = thread::scope(|scope| {
-        for reader in 0..4 {
+        for reader in 0..8 {
             let (collection, done, asked) = (collection.clone(), &done, &asked);
             scope.spawn(move || {
                 while !done.load(Ordering::Acquire) {
@@ -77,7 +83,7 @@ fn batches_are_atomic(collection: &Collection, time: Duration) {
 
 #[test]
 fn readers_see_batches_whole_beside_an_exact_writer() {
-    batches_are_atomic(&with_toy().index(Index::Exact).in_memory().unwrap(), Duration::from_millis(1500));
+    batches_are_atomic(&with_toy().index(Index::Exact).in_memory().unwrap(), time());
 }
 
 #[test]
@@ -85,7 +91,7 @@ fn readers_see_batches_whole_beside_an_approximate_writer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c");
     let collection = with_toy().index(Index::Hnsw).create(&path).unwrap();
-    batches_are_atomic(&collection, Duration::from_millis(1500));
+    batches_are_atomic(&collection, time());
     let before = collection.query("words").top(usize::MAX).run().unwrap();
     drop(collection);
     let collection = with_toy().open(&path).unwrap();
