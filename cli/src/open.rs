@@ -104,7 +104,7 @@ pub(crate) fn for_reading(path: &Path, options: impl Fn() -> Result<CollectionOp
 /// Says on standard error what opening had to mend.
 pub(crate) fn report(collection: &Collection) {
     if let Some(reason) = &collection.open_report().rebuilt {
-        eprintln!("note: the index was rebuilt from the store: {reason}");
+        eprintln!("note: the index is made anew from the store: {reason}");
     }
 }
 
