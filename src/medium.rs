@@ -123,7 +123,14 @@ pub(crate) fn make_directories(medium: &dyn Medium, path: &Path) -> io::Result<(
     medium.make_directory(missing.pop().unwrap_or(path))?;
     missing.iter().rev().try_for_each(|directory| medium.make_directory(directory))?;
     let made = path.ancestors().take(missing.len() + 1);
-    made.map(directory_of).try_for_each(|parent| medium.sync_directory(parent))
+    for parent in made.map(directory_of) {
+        match medium.sync_directory(parent) {
+            // One that may be written and not read, as the folders of some systems' applications: it cannot be synced.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            outcome => outcome?,
+        }
+    }
+    Ok(())
 }
 
 /// The directory that the name of `path` is in.

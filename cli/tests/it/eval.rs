@@ -52,6 +52,21 @@ fn a_test_collection_is_searched_and_measured() {
     assert_eq!(measures(report), measures(&stored.json()[0]));
 }
 
+/// By words alone nothing is encoded, and the ranking is that of a collection with embeddings.
+#[test]
+fn words_are_measured_without_a_model() {
+    let place = beir();
+    let report = place.run(&["eval", "--data", "demo", "--mode", "lexical", "--json"]).succeeded().json();
+    assert_eq!((&report[0]["mode"], &report[0]["model"]), (&json!("lexical"), &json!("none")));
+    assert!(report[0]["num_rel_ret"].as_u64().unwrap() > 0, "{report:?}");
+    place.run(&["add", "c", "demo/corpus.jsonl"]).succeeded();
+    let arguments = ["eval", "--data", "demo", "--collection", "c", "--mode", "lexical", "--json"];
+    let stored = place.run(&arguments).succeeded().json();
+    for measure in ["ndcg_cut_10", "map_cut_100", "recall_100"] {
+        assert_eq!(report[0][measure], stored[0][measure], "{measure}");
+    }
+}
+
 #[test]
 fn passages_that_are_not_there_are_said() {
     let place = beir();
