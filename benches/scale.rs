@@ -107,7 +107,8 @@ fn large(path: &Path, rows: usize) {
     let peak = peak_memory();
     collection.flush().unwrap();
     let vectors = (rows * WIDTH * 2) as f64;
-    let graph = (rows * (2 * CONNECTIVITY + 2 * CONNECTIVITY / CONNECTIVITY) * 5) as f64;
+    // Of five bytes each: twice the connectivity at the bottom, and about two in the levels above.
+    let graph = (rows * (2 * CONNECTIVITY + 2) * 5) as f64;
     println!(
         "  peak memory {:.0} MB more than before; vectors in f16 {:.0} MB, links of the graph about {:.0} MB: {:.2} x",
         (peak - before) / 1e6,

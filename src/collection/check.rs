@@ -7,7 +7,7 @@ use super::Collection;
 use super::recover::rebuild;
 #[cfg(feature = "lexical")]
 use crate::error::ErrorKind;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::index::VectorIndex;
 use crate::kernels::similarity_f32;
 use crate::passage::RowId;
@@ -143,9 +143,7 @@ impl Collection {
     /// # Errors
     /// `Cancelled`; `Misuse` if the collection was opened read-only; `Corrupt`, `Io` or `Full`.
     pub fn rebuild_indexes(&self, mut on_progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<()> {
-        if self.0.store.is_read_only() {
-            return Err(Error::misuse("the collection was opened read-only; open it for writing"));
-        }
+        self.0.store.check_writable()?;
         self.0.wait_for_index();
         let mut tail = self.0.writing.lock();
         rebuild(&self.0, &mut tail, &mut on_progress)?;

@@ -15,7 +15,7 @@ use super::options::Index;
 use super::recover::maintain;
 use super::recover::{Tail, checkpoint};
 use super::view::{View, unwatched};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::VectorIndex;
 use crate::passage::{Passage, PassageId, RowId};
 use crate::store::{self, Batch, NewPassage};
@@ -51,7 +51,8 @@ pub(super) struct Ticket {
 pub(super) struct Queue(Mutex<VecDeque<Arc<Ticket>>>);
 
 impl Queue {
-    fn take(&self) -> Vec<Arc<Ticket>> {
+    /// The batches that are written next; none if there are none.
+    pub(super) fn take(&self) -> Vec<Arc<Ticket>> {
         let mut waiting = self.0.lock();
         let mut size = 0;
         let fits = |ticket: &Arc<Ticket>| {
@@ -85,12 +86,17 @@ impl Inner {
         // Whoever had the lock before may have written it already.
         while ticket.outcome.lock().is_none() {
             let group = self.queue.take();
+            // They took it, and did not come to its end.
+            if group.is_empty() {
+                break;
+            }
             let outcomes = self.write(&group, &mut tail);
             group.iter().zip(outcomes).for_each(|(ticket, outcome)| *ticket.outcome.lock() = Some(outcome));
         }
         drop(tail);
         let outcome = ticket.outcome.lock().take();
-        let written = outcome.unwrap_or_else(|| Err(Error::misuse("the batch was written for nobody")))?;
+        let unknown = "the batch may or may not have been written: open the collection again to know";
+        let written = outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Poisoned, unknown)))?;
         Ok((ticket, written))
     }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::Collection;
 use super::lifecycle::store_path;
 use super::recover::{checkpoint, rebuild};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::progress::Progress;
 
 impl Collection {
@@ -35,9 +35,7 @@ impl Collection {
     /// `Cancelled` after the store was compacted and before the indexes were.
     pub fn compact(&self, mut on_progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<()> {
         let inner = &*self.0;
-        if inner.store.is_read_only() {
-            return Err(Error::misuse("the collection was opened read-only; open it for writing"));
-        }
+        inner.store.check_writable()?;
         inner.wait_for_index();
         let mut tail = inner.writing.lock();
         // Brings the snapshots up to date, so that the log is forgotten and not copied.

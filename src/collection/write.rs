@@ -33,8 +33,8 @@ impl Collection {
     /// Adds passages as one batch: when it returns, all of them are durable and can be found; on an error, none is.
     ///
     /// # Errors
-    /// `Misuse` if an id exists already or comes twice, a limit is passed (a million passages is the most), or an embedding does not fit; the
-    /// encoder's errors; `Full`, `Io` or `Poisoned` from the store.
+    /// `Misuse` if an id exists already or comes twice, a limit is passed (a million passages is the most), or an embedding
+    /// does not fit; the encoder's errors; `Full`, `Io` or `Poisoned` from the store.
     pub fn add<P: Into<Passage>>(&self, passages: impl IntoIterator<Item = P>) -> Result<Written> {
         self.put(passages, false, &mut unwatched())
     }

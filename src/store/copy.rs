@@ -10,7 +10,7 @@ use redb::{Database, Key, ReadTransaction, TableDefinition, TableError, Value, W
 use super::reader::Reader;
 use super::schema::{CHANGES, EMBEDDINGS, FIELDS, IDS, PASSAGES, SETTINGS};
 use super::{Handle, Opened, Settings, Store, backend, failed, guarded, poisoned};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::medium::FileSystem;
 
 impl Store {
@@ -29,9 +29,7 @@ impl Store {
     /// # Errors
     /// As [`copy`](Self::copy); `Misuse` if the store was opened read-only.
     pub(crate) fn compact(&self, path: &Path) -> Result<()> {
-        if self.is_read_only() {
-            return Err(Error::misuse("the collection was opened read-only; open it for writing"));
-        }
+        self.check_writable()?;
         if self.poisoned.load(Ordering::Acquire) {
             return Err(poisoned());
         }

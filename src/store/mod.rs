@@ -129,6 +129,12 @@ impl Store {
         &*self.medium
     }
 
+    /// # Errors
+    /// `Misuse` if the store was opened read-only.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.is_read_only() { Err(read_only()) } else { Ok(()) }
+    }
+
     pub(crate) fn is_read_only(&self) -> bool {
         let handles = self.handles.read();
         handles.last().is_some_and(|handle| matches!(handle.database, Opened::ReadOnly(_)))
@@ -180,7 +186,7 @@ impl Store {
     fn in_transaction<T>(&self, work: impl FnOnce(&redb::WriteTransaction) -> Result<T>) -> Result<T> {
         let handles = self.handles.read();
         let Opened::Writable(database) = &handles.last().ok_or_else(closed)?.database else {
-            return Err(Error::misuse("the collection was opened read-only; open it for writing"));
+            return Err(read_only());
         };
         if self.poisoned.load(Ordering::Acquire) {
             return Err(poisoned());
@@ -225,6 +231,10 @@ impl Handle {
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let damaged = || Error::corrupt("the store is damaged; restore the collection from a copy");
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged()))
+}
+
+fn read_only() -> Error {
+    Error::misuse("the collection was opened read-only; open it for writing")
 }
 
 fn closed() -> Error {

@@ -46,11 +46,12 @@ pub(crate) fn run(args: &Check, output: &mut Output) -> Result<()> {
     }
     let count = found.problems.len() as u64 + found.omitted;
     let place = args.collection.display();
+    let problems = if count == 1 { "problem" } else { "problems" };
     output.flush()?;
     if found.problems.iter().all(|problem| problem.part.is_view()) && !args.repair {
-        bail!("{place} has {count} problems, in its indexes alone; --repair makes them anew");
+        bail!("{place} has {count} {problems}, in its indexes alone; --repair makes them anew");
     }
-    bail!("{place} has {count} problems");
+    bail!("{place} has {count} {problems}; restore it from a backup, or make the index of a field again");
 }
 
 fn check(collection: &Collection) -> Result<CheckReport> {

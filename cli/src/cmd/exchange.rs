@@ -1,7 +1,7 @@
 //! `marcato export` and `marcato import`: passages as JSONL, out of a collection and into one.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, stdin, stdout};
+use std::io::{BufRead, BufReader, BufWriter, Cursor, Read, stdin, stdout};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use crate::args::{Export, Import};
 use crate::output::Output;
 use crate::{open, progress};
+
+/// Longer lines are refused when they are imported.
+const MAX_LINE: u64 = 256 << 20;
 
 pub(crate) fn export(args: &Export) -> Result<()> {
     let collection = open::for_reading(&args.collection, || Ok(open::without_encoder()))?;
@@ -50,13 +53,16 @@ pub(crate) fn import(args: &Import, output: &mut Output) -> Result<()> {
         let file = File::open(&args.file).with_context(|| format!("cannot read {name}"))?;
         Box::new(BufReader::with_capacity(1 << 20, bar.wrap_read(file)))
     };
-    let own = embeddings_of_their_own(lines.fill_buf().with_context(|| format!("cannot read {name}"))?);
+    // Whole, however little of it a pipe gives at once.
+    let mut first = Vec::new();
+    lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut first).with_context(|| format!("cannot read {name}"))?;
+    let own = embeddings_of_their_own(&first);
     let collection = options(args, own)?.open_or_create(&args.collection)?;
     open::report(&collection);
     bar.set_message("Importing");
     let mut durable = Ingested::default();
     let outcome = collection
-        .import(lines)
+        .import(Cursor::new(first).chain(lines))
         .on_durable(|so_far| {
             durable = so_far;
             ControlFlow::Continue(())
@@ -80,8 +86,7 @@ pub(crate) fn import(args: &Import, output: &mut Output) -> Result<()> {
 
 /// The numbers per embedding of an export from a collection without an encoder, which its first line tells; `None` for
 /// any other.
-fn embeddings_of_their_own(beginning: &[u8]) -> Option<usize> {
-    let line = beginning.split(|byte| *byte == b'\n').next()?;
+fn embeddings_of_their_own(line: &[u8]) -> Option<usize> {
     let line: Value = serde_json::from_slice(line).ok()?;
     let numbers = line.get("embedding")?.as_array()?.len();
     line.get("encoder").is_none().then_some(numbers)

@@ -22,7 +22,7 @@ fn check_says_what_is_wrong_and_repair_mends_the_indexes() {
     let snapshot = place.path("c/views/embeddings.hnsw");
     let whole = fs::read(&snapshot).unwrap();
     fs::write(&snapshot, &whole[..1000]).unwrap();
-    let outcome = place.run(&["check", "c"]).failed(1, &["c has 1 problems", "--repair"]);
+    let outcome = place.run(&["check", "c"]).failed(1, &["c has 1 problem,", "--repair"]);
     assert!(outcome.stdout.starts_with("index: the snapshot of the view is damaged"), "{}", outcome.stdout);
     let found = place.run(&["check", "c", "--json"]).failed(1, &[]).json();
     assert_eq!((found.len(), &found[0]["part"], &found[1]["problems"]), (2, &"index".into(), &1.into()));
@@ -100,6 +100,13 @@ fn embeddings_of_their_own_are_imported_as_they_are() {
     let stats = place.run(&["stats", "own", "--json"]).succeeded().json().pop().unwrap();
     assert_eq!((&stats["dimension"], &stats["similarity"], &stats["encoder"]), (&2.into(), &"dot".into(), &"".into()));
     place.run(&["import", "own", "own.jsonl"]).succeeded();
+
+    // A first line that is longer than what a pipe gives at once.
+    let numbers = vec!["0.12345678"; 20_000].join(",");
+    let long = format!("{{\"id\":\"a\",\"text\":\"east\",\"metadata\":{{}},\"embedding\":[{numbers}]}}\n");
+    place.run_with(&["import", "long", "-"], &long).succeeded();
+    let stats = place.run(&["stats", "long", "--json"]).succeeded().json().pop().unwrap();
+    assert_eq!(stats["dimension"], 20_000);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::disk::{Disk, Fault, FaultKind};
 use super::history::Loss;
-use super::workload::{Contents, Run, Step, check, open, passages};
+use super::workload::{Contents, Run, Step, carry_on, check, open, passages};
 use super::{Dice, Index};
 use crate::collection::Collection;
 use crate::error::{Error, ErrorKind};
@@ -36,13 +36,8 @@ fn outcomes(run: &Run<'_>, step: &Step) -> Vec<Contents> {
 /// A sound disk is put in the place of the faulty one, with the same content.
 fn heal(disk: &Disk, index: Index, allowed: &[Contents], dice: &mut Dice) {
     let collection = open(disk, index).unwrap();
-    let mut contents = check(&collection, &allowed.iter().collect::<Vec<_>>(), dice);
-    let batch = [(3, 1001), (100, 1002)];
-    collection.upsert(passages(&batch)).unwrap();
-    contents.upsert(&batch);
-    check(&collection, &[&contents], dice);
-    collection.close().unwrap();
-    check(&open(disk, index).unwrap(), &[&contents], dice);
+    let contents = check(&collection, &allowed.iter().collect::<Vec<_>>(), dice);
+    carry_on(collection, disk, index, contents, dice);
 }
 
 /// The disk works again under a collection that met an error: it can be read, and written or it says what to do.

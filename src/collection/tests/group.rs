@@ -106,3 +106,23 @@ fn all_are_told_of_a_failure() {
     let count = open(&disk, Index::Exact).unwrap().len();
     assert!(count == 1 || count == 6, "all of the transaction or nothing: {count}");
 }
+
+/// Whoever wrote for others and did not come to the end of it, by a panic, leaves nobody waiting for ever.
+#[test]
+fn a_batch_that_was_taken_and_lost_is_told() {
+    let collection = bare(Index::Exact).in_memory().unwrap();
+    thread::scope(|scope| {
+        let writing = collection.0.writing.lock();
+        let waiting = scope.spawn(|| refused(collection.add([numbered(1)])));
+        while collection.0.queue.len() == 0 {
+            thread::yield_now();
+        }
+        drop(collection.0.queue.take());
+        drop(writing);
+        let error = waiting.join().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Poisoned);
+        assert!(error.to_string().contains("open the collection again"), "{error}");
+    });
+    collection.add([numbered(2)]).unwrap();
+    assert_eq!(collection.len(), 1);
+}

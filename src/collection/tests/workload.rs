@@ -239,3 +239,13 @@ pub(super) fn check(collection: &Collection, allowed: &[&Contents], dice: &mut D
     }
     (**contents).clone()
 }
+
+/// The collection goes on: it can be written, closed and opened, and is right all the time.
+pub(super) fn carry_on(collection: Collection, disk: &Disk, index: Index, mut contents: Contents, dice: &mut Dice) {
+    let batch = [(3, 1001), (100, 1002)];
+    collection.upsert(passages(&batch)).unwrap();
+    contents.upsert(&batch);
+    check(&collection, &[&contents], dice);
+    collection.close().unwrap();
+    check(&open(disk, index).unwrap(), &[&contents], dice);
+}
