@@ -7,14 +7,18 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+/// Writes what is to be in a file.
+pub(crate) type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
+
 /// The operations, as small as durability needs them. An implementation leaves the order of those that are not synced
 /// to chance, as file systems do.
 pub(crate) trait Medium: Send + Sync {
     /// The file at `path`, from its beginning, and its length.
     fn read(&self, path: &Path) -> io::Result<(Box<dyn Read>, u64)>;
 
-    /// Makes a file of `parts`, or replaces what is in it. When it returns, the content is durable; the name is not.
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
+    /// Makes a file of what `content` writes, or replaces what is in it. When it returns, the content is durable; the name
+    /// is not.
+    fn write(&self, path: &Path, content: Content<'_>) -> io::Result<()>;
 
     /// Makes an empty file. Not durable: it has to outlive the process, not the machine.
     fn mark(&self, path: &Path) -> io::Result<()>;
@@ -61,9 +65,9 @@ impl Medium for FileSystem {
         Ok((Box::new(file), length))
     }
 
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    fn write(&self, path: &Path, content: Content<'_>) -> io::Result<()> {
         let mut file = File::create(path)?;
-        parts.iter().try_for_each(|part| file.write_all(part))?;
+        content(&mut file)?;
         file.sync_all()
     }
 

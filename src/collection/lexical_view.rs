@@ -4,6 +4,7 @@
 //! more for it, opening a collection costs nothing, and a small collection has no file for it at all. Like the vector
 //! view it has a snapshot, which is of no use at the slightest doubt, and none of its files can make opening fail.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -171,7 +172,7 @@ impl LexicalView {
         let payload = folded.index.to_bytes()?;
         // Searches go on while it is written.
         drop(state);
-        snapshot::write(inner.store.medium(), path, &header, &payload)?;
+        snapshot::write(inner.store.medium(), path, &header, &mut |out| out.write_all(&payload))?;
         let mut state = self.state.lock();
         (state.saved, state.unsaved) = (Some(header.seq), 0);
         Ok(())
@@ -267,11 +268,14 @@ fn restore(
     let path = path.ok_or_else(|| snapshot::Reason::Missing.to_string())?;
     let engine = LexicalIndex::engine(language);
     let expected = expected(store.settings(), similarity, &engine);
-    let snapshot::Snapshot { header, payload } =
-        snapshot::read(store.medium(), path, &expected).map_err(|reason| reason.to_string())?;
-    if !is_of_this_history(reader, &header) {
+    let snapshot = snapshot::verify(store.medium(), path, &expected).map_err(|reason| reason.to_string())?;
+    let header = &snapshot.header;
+    if !is_of_this_history(reader, header) {
         return Err(snapshot::Reason::Foreign.to_string());
     }
+    let mut payload = Vec::new();
+    let read = snapshot.payload().and_then(|mut reader| reader.read_to_end(&mut payload));
+    read.map_err(|error| snapshot::Reason::Unreadable(error).to_string())?;
     let index = LexicalIndex::from_bytes(&payload, language, header.count).map_err(|error| error.to_string())?;
     Ok(Folded { index, seq: header.seq })
 }

@@ -1,6 +1,8 @@
 //! On open: the view from its snapshot and the changes since, or from the store anew. In between and at the end: the
 //! snapshot. No file of a view can make opening fail (invariant V2).
 
+#[cfg(feature = "usearch")]
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +12,8 @@ use super::behind::BEHIND_ROWS;
 use super::live::Live;
 use super::options::Index;
 use super::view::View;
+#[cfg(feature = "usearch")]
+use crate::error::Error;
 use crate::error::Result;
 #[cfg(feature = "usearch")]
 use crate::index::HnswIndex;
@@ -125,10 +129,11 @@ fn restore(
     let engine = HnswIndex::engine();
     let expected =
         snapshot::Expected { collection: settings.uuid, dimension: settings.dimension, similarity, engine: &engine };
-    let snapshot::Snapshot { header, payload } = match snapshot::read(store.medium(), path, &expected) {
+    let snapshot = match snapshot::verify(store.medium(), path, &expected) {
         Ok(snapshot) => snapshot,
         Err(reason) => return Ok(Err(reason.to_string())),
     };
+    let header = &snapshot.header;
     // A store that was restored from a copy may have another history, or a shorter one, under the same numbers.
     if reader.change(header.seq)?.is_none_or(|change| change.nonce != header.lineage) {
         return Ok(Err(snapshot::Reason::Foreign.to_string()));
@@ -142,11 +147,12 @@ fn restore(
     let expansion = header.expansion_search as usize;
     // A reader leaves no mark: it must not write, and several may load at once.
     let mark = if store.is_read_only() { None } else { snapshot::Loading::begin(store.medium(), path).ok() };
-    let loaded = HnswIndex::from_bytes(&payload, settings.dimension as usize, similarity, rows, expansion);
+    let loaded = snapshot.payload().map_err(|error| Error::io("read", path, error)).and_then(|mut payload| {
+        HnswIndex::read_from(&mut payload, settings.dimension as usize, similarity, rows, expansion)
+    });
     if let Some(mark) = mark {
         let _ = mark.done();
     }
-    drop(payload);
     let mut view = match loaded {
         Ok(index) => View::Hnsw(index, None),
         Err(error) => return Ok(Err(error.to_string())),
@@ -273,27 +279,23 @@ pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
 #[cfg(feature = "usearch")]
 fn write_snapshot(inner: &Inner, path: &Path, declined: Option<u64>) -> Result<()> {
     let settings = inner.store.settings();
-    let (header, payload) = {
-        let live = inner.live.read();
-        let state = live.reader.state();
-        let (count, expansion_search, payload) = match &live.view {
-            View::Absent | View::Exact(_) => (declined.unwrap_or_default(), DECLINED, Vec::new()),
-            View::Hnsw(graph, _) => {
-                let expansion = u32::try_from(graph.expansion_search()).unwrap_or(u32::MAX);
-                (graph.len() as u64, expansion, graph.to_bytes()?)
-            }
-        };
-        let header = snapshot::Header {
-            collection: settings.uuid,
-            lineage: state.nonce,
-            seq: state.seq,
-            count,
-            dimension: settings.dimension,
-            similarity: inner.similarity,
-            expansion_search,
-            engine: HnswIndex::engine(),
-        };
-        (header, payload)
+    // Queries go on beside it, and nobody but the caller would change the view.
+    let live = inner.live.read();
+    let state = live.reader.state();
+    let graph = match &live.view {
+        View::Absent | View::Exact(_) => None,
+        View::Hnsw(graph, _) => Some(graph),
     };
-    snapshot::write(inner.store.medium(), path, &header, &payload)
+    let header = snapshot::Header {
+        collection: settings.uuid,
+        lineage: state.nonce,
+        seq: state.seq,
+        count: graph.map_or(declined.unwrap_or_default(), |graph| graph.len() as u64),
+        dimension: settings.dimension,
+        similarity: inner.similarity,
+        expansion_search: graph.map_or(DECLINED, |graph| u32::try_from(graph.expansion_search()).unwrap_or(u32::MAX)),
+        engine: HnswIndex::engine(),
+    };
+    let mut payload = |out: &mut dyn io::Write| graph.map_or(Ok(()), |graph| graph.write_to(out));
+    snapshot::write(inner.store.medium(), path, &header, &mut payload)
 }

@@ -8,18 +8,19 @@
 //!   hands these out: usearch fails, rather than waits, when they run out;
 //! - only finite numbers of the right width go in, never under the key `u64::MAX`, which marks dead nodes; a query goes
 //!   in as its direction, so that it fits `f16`;
-//! - only bytes that came out of [`HnswIndex::to_bytes`], behind a verified checksum, are loaded, into a fresh graph,
+//! - only bytes that came out of [`HnswIndex::write_to`], behind a verified checksum, are loaded, into a fresh graph,
 //!   and what was loaded is compared with what was asked for: usearch adopts whatever the bytes say;
-//! - usearch never touches a file, and what it says about `k` or buffers is never trusted: both are sized here.
+//! - usearch never touches a file: the paths that it is given are pipes ([`pipe`]); what it says about `k` or buffers is never trusted: both are sized here.
 
 use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
 
 use half::f16;
-use parking_lot::{Condvar, Mutex};
 use usearch::ffi::{IndexOptions, Matches, MetricKind, ScalarKind};
 
-use super::{Candidate, Direction, VectorIndex, check_dimension, check_embedding};
-use crate::error::{Error, ErrorKind, Result};
+use super::slots::Slots;
+use super::{Candidate, Direction, VectorIndex, check_dimension, check_embedding, pipe};
+use crate::error::{Error, Result};
 use crate::passage::RowId;
 use crate::rows::Rows;
 use crate::similarity::Similarity;
@@ -81,7 +82,7 @@ impl HnswIndex {
 
     /// What the bytes of a view depend on besides its rows: a snapshot made by another engine is rebuilt.
     pub(crate) fn engine() -> String {
-        format!("usearch {} hnsw 1 f16 connectivity {CONNECTIVITY} expansion {EXPANSION_ADD}", usearch::version())
+        format!("usearch {} hnsw 2 f16 connectivity {CONNECTIVITY} expansion {EXPANSION_ADD}", usearch::version())
     }
 
     /// The part of the graph that is dead weight, in 0..=1. usearch never gives it back; only a rebuild does.
@@ -93,46 +94,61 @@ impl HnswIndex {
         self.graph.expansion_search()
     }
 
-    /// The view as bytes: the number of rows, the rows in ascending order (each a little-endian `u64`), and usearch's
-    /// own serialization of the graph.
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let rows = 8 + 8 * self.rows.len();
-        let length = rows + self.graph.serialized_length();
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).map_err(|error| {
-            Error::new(ErrorKind::Full, format!("a snapshot of the approximate view needs {length} bytes of memory"))
-                .with_source(error)
-        })?;
-        bytes.extend((self.rows.len() as u64).to_le_bytes());
-        bytes.extend(self.rows.iter().flat_map(|row| row.0.to_le_bytes()));
-        bytes.resize(length, 0);
-        self.graph.save_to_buffer(bytes.get_mut(rows..).unwrap_or_default()).map_err(refused)?;
-        Ok(bytes)
+    /// Writes the view: the number of rows, the number of dead nodes, the rows in ascending order (each a little-endian
+    /// `u64`), and usearch's own serialization of the graph.
+    pub(crate) fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        let numbers = [self.rows.len() as u64, self.dead as u64];
+        for number in numbers.into_iter().chain(self.rows.iter().map(|row| row.0)) {
+            out.write_all(&number.to_le_bytes())?;
+        }
+        let length = self.graph.serialized_length();
+        let save = |path: &str| self.graph.save(path).map_err(io::Error::other);
+        pipe::copy_out(length as u64, out, save).unwrap_or_else(|| {
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(length).map_err(io::Error::other)?;
+            bytes.resize(length, 0);
+            self.graph.save_to_buffer(&mut bytes).map_err(io::Error::other)?;
+            out.write_all(&bytes)
+        })
     }
 
-    /// The view that [`to_bytes`](Self::to_bytes) wrote. The checksum over `bytes` must have been verified: usearch
-    /// crashes on a damaged graph, and no check here can prevent that.
+    /// The view that [`write_to`](Self::write_to) wrote. A checksum over what `input` gives must have been verified:
+    /// usearch crashes on a damaged graph, and no check here can prevent that.
     ///
     /// # Errors
     /// `Corrupt` at any doubt that this is the view that was asked for.
-    pub(crate) fn from_bytes(
-        bytes: &[u8],
+    pub(crate) fn read_from(
+        input: &mut dyn Read,
         dimension: usize,
         similarity: Similarity,
         expected_len: usize,
         expansion_search: usize,
     ) -> Result<Self> {
-        let (rows, graph_bytes) = split_rows(bytes).ok_or_else(|| doubtful("its list of rows is malformed"))?;
+        let unreadable = |error| doubtful("it cannot be read").with_source(error);
+        let [count, dead] = [read_u64(input).map_err(unreadable)?, read_u64(input).map_err(unreadable)?];
+        if count != expected_len as u64 {
+            return Err(doubtful("its list has another number of rows"));
+        }
+        let rows = (0..count).map(|_| read_u64(input).map(RowId)).collect::<io::Result<Vec<RowId>>>();
+        let rows = rows.map_err(unreadable)?;
+        if !rows.is_sorted_by(|a, b| a < b) || rows.last() == Some(&RowId(FREE_KEY)) {
+            return Err(doubtful("its list of rows is malformed"));
+        }
+        let dead = usize::try_from(dead).map_err(|_| doubtful("its graph is impossibly large"))?;
         let graph = empty_graph(dimension, similarity)?;
-        let head = usearch::Index::metadata_from_buffer(graph_bytes).map_err(refused)?;
-        let dead = usize::try_from(head.count_deleted).map_err(|_| doubtful("its graph is impossibly large"))?;
-        graph.load_from_buffer(graph_bytes).map_err(refused)?;
-        let loaded =
+        let load = |path: &str| graph.load(path).map_err(io::Error::other);
+        let loaded = pipe::copy_in(input, load).unwrap_or_else(|| {
+            let mut bytes = Vec::new();
+            input.read_to_end(&mut bytes)?;
+            graph.load_from_buffer(&bytes).map_err(io::Error::other)
+        });
+        loaded.map_err(refused)?;
+        let parameters =
             (graph.dimensions(), graph.metric_kind(), graph.scalar_kind(), graph.multi(), graph.connectivity());
-        if loaded != (dimension, metric(similarity), ScalarKind::F16, false, CONNECTIVITY) {
+        if parameters != (dimension, metric(similarity), ScalarKind::F16, false, CONNECTIVITY) {
             return Err(doubtful("its graph was made with other parameters"));
         }
-        if rows.len() != expected_len || graph.size() != expected_len {
+        if graph.size() != expected_len {
             return Err(doubtful("its graph has another number of rows"));
         }
         if !rows.iter().all(|row| graph.contains(row.0)) {
@@ -141,6 +157,7 @@ impl HnswIndex {
         reserve(&graph, graph.capacity().max(MIN_CAPACITY))?;
         let [least, .., most] = EXPANSION_SEARCH;
         graph.change_expansion_search(expansion_search.clamp(least, most));
+        let rows = rows.into_iter().collect();
         let index = Self { graph, dimension, similarity, rows, dead, slots: Slots::new(SLOTS) };
         if index.self_test()? { Ok(index) } else { Err(doubtful("its graph does not find its own rows")) }
     }
@@ -346,15 +363,10 @@ fn without(row: RowId, matches: Matches) -> Vec<f32> {
         .collect()
 }
 
-/// The rows at the head of a serialized view, and what follows them.
-fn split_rows(bytes: &[u8]) -> Option<(BTreeSet<RowId>, &[u8])> {
-    let (count, rest) = bytes.split_first_chunk()?;
-    let length = usize::try_from(u64::from_le_bytes(*count)).ok()?.checked_mul(8)?;
-    let (rows, graph) = rest.split_at_checked(length)?;
-    let (rows, _) = rows.as_chunks();
-    let rows: Vec<RowId> = rows.iter().map(|row| RowId(u64::from_le_bytes(*row))).collect();
-    let ascending = rows.is_sorted_by(|a, b| a < b) && rows.last() != Some(&RowId(FREE_KEY));
-    ascending.then(|| (rows.into_iter().collect(), graph))
+fn read_u64(input: &mut dyn Read) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    input.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// No input that passes the checks of this file makes usearch fail: what is left is a lack of memory, or a bug.
@@ -364,34 +376,6 @@ fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 fn doubtful(what: &str) -> Error {
     Error::corrupt(format!("the snapshot of the approximate view is not usable: {what}"))
-}
-
-/// A counting semaphore.
-pub(super) struct Slots {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-pub(super) struct Slot<'a>(&'a Slots);
-
-impl Slots {
-    pub(super) const fn new(count: usize) -> Self {
-        Self { free: Mutex::new(count), freed: Condvar::new() }
-    }
-
-    pub(super) fn take(&self) -> Slot<'_> {
-        let mut free = self.free.lock();
-        self.freed.wait_while(&mut free, |free| *free == 0);
-        *free -= 1;
-        Slot(self)
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        *self.0.free.lock() += 1;
-        self.0.freed.notify_one();
-    }
 }
 
 /// Repeatable noise: SplitMix64 (Steele, Lea and Flood, 2014).

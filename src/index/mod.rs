@@ -8,6 +8,10 @@
 mod exact;
 #[cfg(feature = "usearch")]
 mod hnsw;
+#[cfg(feature = "usearch")]
+mod pipe;
+#[cfg(feature = "usearch")]
+mod slots;
 #[cfg(test)]
 mod tests;
 

@@ -1,12 +1,12 @@
 //! A disk in memory that can fail at any operation, and writes down what is done to it.
 
 use std::ffi::OsString;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::history::{Change, History, Image, Naming, Operation, apply};
-use crate::medium::{Medium, StoreFile, directory_of};
+use crate::medium::{Content, Medium, StoreFile, directory_of};
 
 #[derive(Clone, Default)]
 pub(super) struct Disk(Arc<Mutex<State>>);
@@ -212,18 +212,14 @@ impl Medium for Disk {
         Ok((Box::new(Cursor::new(content)), length))
     }
 
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    fn write(&self, path: &Path, content: Content<'_>) -> io::Result<()> {
         let file = {
             let mut state = self.begin(Demand::Space)?;
             let file = state.make(path)?;
             state.change(file, Change::Length(0));
             file
         };
-        let mut offset = 0;
-        for part in parts {
-            self.begin(Demand::Write)?.write(file, offset, part)?;
-            offset += part.len();
-        }
+        content(&mut Growing { disk: self, file, length: 0 })?;
         self.sync(file)
     }
 
@@ -297,6 +293,25 @@ impl Disk {
                 Err(error)
             }
         }
+    }
+}
+
+/// A file that is written from its beginning on.
+struct Growing<'d> {
+    disk: &'d Disk,
+    file: u64,
+    length: usize,
+}
+
+impl Write for Growing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.disk.begin(Demand::Write)?.write(self.file, self.length, bytes)?;
+        self.length += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

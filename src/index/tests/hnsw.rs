@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use half::f16;
 
-use super::super::hnsw::Slots;
+use super::super::slots::Slots;
 use super::super::{ExactIndex, HnswIndex, VectorIndex};
 use super::{Source, recall, rows, stored};
 use crate::error::ErrorKind;
@@ -29,6 +29,12 @@ fn both(similarity: Similarity, embeddings: &[Vec<f16>]) -> (HnswIndex, ExactInd
         exact.insert(RowId(row as u64), embedding).unwrap();
     }
     (hnsw, exact)
+}
+
+fn bytes(hnsw: &HnswIndex) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    hnsw.write_to(&mut bytes).unwrap();
+    bytes
 }
 
 #[test]
@@ -138,7 +144,7 @@ fn removed_rows_are_dead_weight_until_they_are_replaced() {
     assert_eq!((hnsw.len(), hnsw.dead_fraction()), (100, 0.9));
     let found = hnsw.search(&source.draw(), usize::MAX).unwrap();
     assert!(found.len() <= 100 && found.iter().all(|found| found.row.0 >= 900), "{}", found.len());
-    let again = HnswIndex::from_bytes(&hnsw.to_bytes().unwrap(), DIMENSION, Similarity::Cosine, 100, 64).unwrap();
+    let again = HnswIndex::read_from(&mut &bytes(&hnsw)[..], DIMENSION, Similarity::Cosine, 100, 64).unwrap();
     assert_eq!(again.dead_fraction(), 0.9);
     for row in 1000..1900 {
         hnsw.insert(RowId(row), &stored(&source.draw())).unwrap();
@@ -197,13 +203,13 @@ fn replaying_changes_nothing() {
     let embeddings: Vec<_> = (0..200).map(|_| stored(&source.draw())).collect();
     let mut hnsw = both(Similarity::Cosine, &embeddings).0;
     let query = source.draw();
-    let before = (hnsw.to_bytes().unwrap(), hnsw.search(&query, 20).unwrap());
+    let before = (bytes(&hnsw), hnsw.search(&query, 20).unwrap());
     for row in 0..200 {
         hnsw.insert(RowId(row), &stored(&source.draw())).unwrap();
         hnsw.remove(RowId(row + 1000)).unwrap();
     }
     assert!(hnsw.contains(RowId(199)) && !hnsw.contains(RowId(200)));
-    assert_eq!((hnsw.to_bytes().unwrap(), hnsw.search(&query, 20).unwrap()), before);
+    assert_eq!((bytes(&hnsw), hnsw.search(&query, 20).unwrap()), before);
 }
 
 #[test]
@@ -232,8 +238,8 @@ fn what_usearch_must_not_see_is_refused() {
 fn copies_and_zeros_pass_the_self_test() {
     for similarity in [Similarity::Cosine, Similarity::Dot] {
         let embeddings: Vec<_> = (0..500).map(|at| vec![f16::from(i8::from(at % 50 != 0)); 8]).collect();
-        let bytes = both(similarity, &embeddings).0.to_bytes().unwrap();
-        assert_eq!(HnswIndex::from_bytes(&bytes, 8, similarity, 500, 64).unwrap().len(), 500);
+        let bytes = bytes(&both(similarity, &embeddings).0);
+        assert_eq!(HnswIndex::read_from(&mut &bytes[..], 8, similarity, 500, 64).unwrap().len(), 500);
     }
 }
 
@@ -241,16 +247,16 @@ fn copies_and_zeros_pass_the_self_test() {
 fn other_bytes_than_expected_are_corrupt() {
     let mut source = source();
     let embeddings: Vec<_> = (0..51).map(|_| stored(&source.draw())).collect();
-    let bytes = both(Similarity::Cosine, &embeddings).0.to_bytes().unwrap();
+    let bytes = bytes(&both(Similarity::Cosine, &embeddings).0);
     let load = |bytes: &[u8], dimension, similarity, len| {
-        HnswIndex::from_bytes(bytes, dimension, similarity, len, 1 << 30).map(|index| index.expansion_search())
+        HnswIndex::read_from(&mut &*bytes, dimension, similarity, len, 1 << 30).map(|index| index.expansion_search())
     };
     assert_eq!(load(&bytes, DIMENSION, Similarity::Cosine, 51).unwrap(), 4096);
     // The last row is none of those that the self-test looks for.
     let mut other_row = bytes.clone();
-    other_row[8 + 8 * 50] = 200;
+    other_row[16 + 8 * 50] = 200;
     let mut unsorted = bytes.clone();
-    unsorted[8] = 3;
+    unsorted[16] = 3;
     for refused in [
         load(&bytes, DIMENSION / 2, Similarity::Cosine, 51),
         load(&bytes, DIMENSION, Similarity::Dot, 51),
@@ -258,7 +264,7 @@ fn other_bytes_than_expected_are_corrupt() {
         load(&other_row, DIMENSION, Similarity::Cosine, 51),
         load(&unsorted, DIMENSION, Similarity::Cosine, 51),
         load(&bytes[..100], DIMENSION, Similarity::Cosine, 51),
-        load(&bytes[..8 + 8 * 51], DIMENSION, Similarity::Cosine, 51),
+        load(&bytes[..16 + 8 * 51], DIMENSION, Similarity::Cosine, 51),
         load(&[], DIMENSION, Similarity::Cosine, 0),
     ] {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Corrupt);

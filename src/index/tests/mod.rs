@@ -5,7 +5,8 @@
 mod exact;
 #[cfg(feature = "usearch")]
 mod hnsw;
-#[cfg(feature = "usearch")]
+#[cfg(all(feature = "usearch", unix))]
+mod pipe;
 #[cfg(feature = "usearch")]
 mod snapshot;
 

@@ -1,6 +1,7 @@
 //! Snapshots on disk: what was written comes back, and nothing else does.
 
 use std::fs;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -46,11 +47,15 @@ fn written() -> (TempDir, PathBuf, HnswIndex, Source) {
     let (index, source) = view();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hnsw.view");
-    snapshot::write(&FileSystem, &path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    write(&path, &header(&index), &index).unwrap();
     (directory, path, index, source)
 }
 
-fn read(path: &Path) -> Result<snapshot::Snapshot, Reason> {
+fn write(path: &Path, header: &Header, index: &HnswIndex) -> crate::Result<()> {
+    snapshot::write(&FileSystem, path, header, &mut |out| index.write_to(out))
+}
+
+fn read(path: &Path) -> Result<snapshot::Snapshot<'static>, Reason> {
     let engine = HnswIndex::engine();
     let expected = Expected {
         collection: COLLECTION,
@@ -58,13 +63,14 @@ fn read(path: &Path) -> Result<snapshot::Snapshot, Reason> {
         similarity: Similarity::Cosine,
         engine: &engine,
     };
-    snapshot::read(&FileSystem, path, &expected)
+    snapshot::verify(&FileSystem, path, &expected)
 }
 
 fn load(path: &Path) -> HnswIndex {
     let snapshot = read(path).unwrap();
     let Header { similarity, expansion_search, count, .. } = snapshot.header;
-    HnswIndex::from_bytes(&snapshot.payload, DIMENSION, similarity, count as usize, expansion_search as usize).unwrap()
+    let mut payload = snapshot.payload().unwrap();
+    HnswIndex::read_from(&mut payload, DIMENSION, similarity, count as usize, expansion_search as usize).unwrap()
 }
 
 /// The checksum of a changed header, put right, so that what lies behind it is reached.
@@ -88,7 +94,7 @@ fn what_was_written_comes_back() {
     for row in 1000..3000 {
         again.insert(RowId(row), &stored(&source.draw())).unwrap();
     }
-    snapshot::write(&FileSystem, &path, &header(&again), &again.to_bytes().unwrap()).unwrap();
+    write(&path, &header(&again), &again).unwrap();
     assert_eq!(load(&path).len(), 2260);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
 }
@@ -98,7 +104,7 @@ fn an_empty_view_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hnsw.view");
     let index = HnswIndex::new(DIMENSION, Similarity::Cosine).unwrap();
-    snapshot::write(&FileSystem, &path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    write(&path, &header(&index), &index).unwrap();
     let mut index = load(&path);
     assert_eq!(index.search(&[1.0; DIMENSION], 5).unwrap(), []);
     index.insert(RowId(0), &stored(&[1.0; DIMENSION])).unwrap();
@@ -152,35 +158,56 @@ fn a_flipped_bit_is_torn() {
 fn another_version_is_told_apart_from_damage() {
     let (_directory, path, ..) = written();
     let mut bytes = fs::read(&path).unwrap();
-    for (version, newer) in [(2, true), (u16::MAX, true), (0, false)] {
+    for (version, newer) in [(3, true), (u16::MAX, true), (1, false), (0, false)] {
         bytes[8..10].copy_from_slice(&version.to_le_bytes());
         reseal(&mut bytes);
         fs::write(&path, &bytes).unwrap();
-        let reason = read(&path).unwrap_err();
+        let reason = read(&path).err().unwrap();
         assert!(matches!((&reason, newer), (Reason::Newer(_), true) | (Reason::Older(_), false)), "{reason}");
         assert!(reason.to_string().contains(&version.to_string()), "{reason}");
     }
 }
 
 #[test]
-fn a_length_is_checked_before_memory_is_taken() {
-    let (_directory, path, ..) = written();
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[64..72].copy_from_slice(&(1_u64 << 62).to_le_bytes());
-    reseal(&mut bytes);
-    fs::write(&path, &bytes).unwrap();
-    assert!(matches!(read(&path), Err(Reason::Torn(_))));
+fn a_payload_of_any_size_comes_back_and_one_that_changed_since_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hnsw.view");
+    let (index, _) = view();
+    let header = header(&index);
+    let mut dice = Dice(7);
+    for length in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20, (3 << 20) + 77] {
+        let payload: Vec<u8> = (0..length).map(|_| dice.below(256) as u8).collect();
+        let mut content = |out: &mut dyn Write| payload.chunks(70_001).try_for_each(|part| out.write_all(part));
+        snapshot::write(&FileSystem, &path, &header, &mut content).unwrap();
+        let snapshot = read(&path).unwrap();
+        let mut again = Vec::new();
+        snapshot.payload().unwrap().read_to_end(&mut again).unwrap();
+        assert!(again == payload, "{length}");
+        if length > 0 {
+            let mut bytes = fs::read(&path).unwrap();
+            let end = bytes.len() - 33;
+            bytes[end] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            let mut given = Vec::new();
+            let error = snapshot.payload().unwrap().read_to_end(&mut given).unwrap_err();
+            assert!(error.to_string().contains("changed while it was read"), "{error}");
+            assert!(given.len() < length && payload.starts_with(&given), "nothing of the changed piece is given out");
+        }
+    }
+    let mut failing = |out: &mut dyn Write| out.write_all(&[1; 3 << 20]).and(Err(io::Error::other("enough")));
+    let error = snapshot::write(&FileSystem, &path, &header, &mut failing).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("enough"));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
 }
 
 #[test]
 fn another_collection_or_parameter_is_refused() {
     let (_directory, path, index, _) = written();
-    let payload = index.to_bytes().unwrap();
     let refused = |change: fn(&mut Header)| {
         let mut header = header(&index);
         change(&mut header);
-        snapshot::write(&FileSystem, &path, &header, &payload).unwrap();
-        read(&path).unwrap_err()
+        write(&path, &header, &index).unwrap();
+        read(&path).err().unwrap()
     };
     assert!(matches!(refused(|header| header.collection[15] ^= 1), Reason::Foreign));
     assert!(matches!(refused(|header| header.dimension += 1), Reason::OtherParameters { .. }));
@@ -188,7 +215,7 @@ fn another_collection_or_parameter_is_refused() {
     let reason = refused(|header| header.engine = "usearch 2.0.0".to_owned());
     assert!(reason.to_string().contains("\"usearch 2.0.0, dimension 16, cosine\""), "{reason}");
     // What differs from collection to collection, and from moment to moment, is for the caller to judge.
-    snapshot::write(&FileSystem, &path, &Header { seq: 7, lineage: 8, ..header(&index) }, &payload).unwrap();
+    write(&path, &Header { seq: 7, lineage: 8, ..header(&index) }, &index).unwrap();
     assert_eq!(read(&path).unwrap().header.seq, 7);
 }
 
@@ -202,7 +229,7 @@ fn a_load_that_never_ended_is_not_tried_again() {
     // A crash: nobody says `done`. The next snapshot is a new one, and is trusted again.
     drop(Loading::begin(&FileSystem, &path).unwrap());
     assert!(matches!(read(&path), Err(Reason::Interrupted)));
-    snapshot::write(&FileSystem, &path, &header(&index), &index.to_bytes().unwrap()).unwrap();
+    write(&path, &header(&index), &index).unwrap();
     assert!(read(&path).is_ok());
     fs::remove_file(&path).unwrap();
     drop(Loading::begin(&FileSystem, &path).unwrap());
@@ -214,15 +241,14 @@ fn a_load_that_never_ended_is_not_tried_again() {
 fn a_failed_write_leaves_the_old_snapshot() {
     let (directory, path, index, _) = written();
     let elsewhere = directory.path().join("no such folder/at all/hnsw.view");
-    let payload = index.to_bytes().unwrap();
-    let error = snapshot::write(&FileSystem, &elsewhere, &header(&index), &payload).unwrap_err();
+    let error = write(&elsewhere, &header(&index), &index).unwrap_err();
     assert!(error.to_string().contains("no such folder"), "{error}");
     let long = Header { engine: "x".repeat(70_000), ..header(&index) };
-    assert!(snapshot::write(&FileSystem, &path, &long, &payload).is_err());
+    assert!(write(&path, &long, &index).is_err());
     // A directory in the way of the rename.
     let blocked = directory.path().join("blocked.view");
     fs::create_dir(&blocked).unwrap();
-    assert!(snapshot::write(&FileSystem, &blocked, &header(&index), &payload).is_err());
+    assert!(write(&blocked, &header(&index), &index).is_err());
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no temporary file stays");
     assert!(read(&path).is_ok());
 }

@@ -1,0 +1,283 @@
+//! A view on disk: a verified copy of some moment, to start from instead of the store's first row.
+//!
+//! A snapshot is trusted only whole: [`verify`] checks every byte before anybody sees one, and one that it does not
+//! like is a [`Reason`] to rebuild, never an error (invariant V2). Numbers are little-endian.
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic, `MARCVIEW` |
+//! | 8 | 2 | format version, 2 |
+//! | 10 | 2 | length of the header, `h` = 72 + `e` |
+//! | 12 | 4 | dimension |
+//! | 16 | 1 | similarity: 0 cosine, 1 dot |
+//! | 17 | 1 | zero |
+//! | 18 | 2 | length of the engine's name, `e` |
+//! | 20 | 4 | search expansion |
+//! | 24 | 16 | the collection's UUID |
+//! | 40 | 8 | lineage: the nonce that the log holds at `seq` |
+//! | 48 | 8 | seq: the last change of the log that is in the view |
+//! | 56 | 8 | rows in the view |
+//! | 64 | `e` | the engine's name, UTF-8: the library, its version and its parameters |
+//! | `h` - 8 | 8 | XXH3-64 of the header before it |
+//! | `h` | `p` | the payload |
+//! | `h` + `p` | 8 | `p` |
+//! | | 16 | XXH3-128 of the XXH3-128s of the payload's pieces of 1 MiB |
+//! | | 8 | XXH3-64 of the 24 bytes before it, to the end of the file |
+//!
+//! What is known only at the end stands at the end, so that a payload never has to lie in memory whole.
+//!
+//! The first twelve bytes and the header's checksum keep their places in every version, so that a newer file and a
+//! damaged one are told apart.
+
+mod header;
+mod payload;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use self::header::{Expected, Header};
+use self::header::{FORMAT, PREFIX};
+use self::payload::{PayloadReader, PayloadWriter, TRAILER};
+use crate::error::{Error, Result};
+use crate::medium::{Content, Medium, directory_of};
+
+/// A snapshot that was found whole.
+pub(crate) struct Snapshot<'m> {
+    pub(crate) header: Header,
+    medium: &'m dyn Medium,
+    path: PathBuf,
+    /// Bytes before the payload.
+    before: u64,
+    length: u64,
+    sums: Vec<u128>,
+}
+
+impl Snapshot<'_> {
+    /// The payload from its beginning, of which every byte was verified.
+    pub(crate) fn payload(&self) -> io::Result<PayloadReader<'_>> {
+        let (mut file, _) = self.medium.read(&self.path)?;
+        io::copy(&mut file.by_ref().take(self.before), &mut io::sink())?;
+        Ok(PayloadReader::new(file, self.length, &self.sums))
+    }
+}
+
+/// Why a snapshot is of no use. The view is then rebuilt from the store.
+#[derive(Debug)]
+pub(crate) enum Reason {
+    /// There is none.
+    Missing,
+    /// An earlier attempt to load it never came to an end.
+    Interrupted,
+    /// Its bytes are not those that were written.
+    Torn(&'static str),
+    /// It is of another collection, or of another history of this one.
+    Foreign,
+    /// It was written by an older Marcato.
+    Older(u16),
+    /// It was written by a newer Marcato.
+    Newer(u16),
+    /// It was made with other parameters.
+    OtherParameters { expected: String, found: String },
+    /// The operating system does not give it out.
+    Unreadable(io::Error),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no snapshot of the view"),
+            Self::Interrupted => f.write_str("the process ended while it loaded the snapshot of the view"),
+            Self::Torn(what) => write!(f, "the snapshot of the view is damaged: {what}"),
+            Self::Foreign => {
+                f.write_str("the snapshot of the view belongs to another collection, or another history of it")
+            }
+            Self::Older(version) => write!(f, "the snapshot of the view has the older format {version}, not {FORMAT}"),
+            Self::Newer(version) => write!(f, "the snapshot of the view has the newer format {version}, not {FORMAT}"),
+            Self::OtherParameters { expected, found } => {
+                write!(f, "the snapshot of the view was made by \"{found}\", not \"{expected}\"")
+            }
+            Self::Unreadable(error) => write!(f, "the snapshot of the view cannot be read: {error}"),
+        }
+    }
+}
+
+/// Puts a snapshot in the place of the one at `path`, with what `payload` writes. When it returns, the new one is there
+/// for good; until then, and after a failure, the old one is (invariant V3).
+pub(crate) fn write(medium: &dyn Medium, path: &Path, header: &Header, payload: Content<'_>) -> Result<()> {
+    let header = header::encode(header)?;
+    let folder = directory_of(path);
+    // Not durable: without it there is no snapshot, and none is needed.
+    medium.make_directory(folder).map_err(|error| Error::io("make", folder, error))?;
+    let temporary = temporary_path(path);
+    let mut content = |file: &mut dyn Write| {
+        file.write_all(&header)?;
+        let mut writer = PayloadWriter::new(file);
+        payload(&mut writer)?;
+        writer.finish()
+    };
+    let written = medium.write(&temporary, &mut content).and_then(|()| medium.rename(&temporary, path));
+    if let Err(error) = written {
+        // Best effort: what stays is swept when the collection is opened.
+        let _ = medium.remove(&temporary);
+        return Err(Error::io("write", path, error));
+    }
+    medium.sync_directory(folder).map_err(|error| Error::io("write", path, error))?;
+    // After the rename: should the process end between the two, a sound snapshot is thrown away, and nothing worse.
+    medium.remove(&marker_path(path)).map_err(|error| Error::io("remove", &marker_path(path), error))
+}
+
+/// The snapshot at `path`, if it is whole and what is [`Expected`]: read once to its end, and not kept.
+pub(crate) fn verify<'m>(medium: &'m dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Snapshot<'m>, Reason> {
+    let Opened { mut file, header, before, length } = open(medium, path, expected)?;
+    let sums = payload::verify(&mut *file, length)?;
+    Ok(Snapshot { header, medium, path: path.to_owned(), before, length, sums })
+}
+
+/// What the snapshot at `path` says of itself, as far as that can be told without reading its payload.
+#[cfg(feature = "lexical")]
+pub(crate) fn peek(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Header, Reason> {
+    open(medium, path, expected).map(|opened| opened.header)
+}
+
+/// A snapshot whose header was read and found to be what is expected.
+struct Opened {
+    /// At the payload.
+    file: Box<dyn Read>,
+    header: Header,
+    /// Bytes of the header and of the payload.
+    before: u64,
+    length: u64,
+}
+
+fn open(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Opened, Reason> {
+    let (mut file, file_length) = medium.read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Reason::Missing,
+        _ => Reason::Unreadable(error),
+    })?;
+    if medium.exists(&marker_path(path)).map_err(Reason::Unreadable)? {
+        return Err(Reason::Interrupted);
+    }
+    let mut bytes = vec![0; PREFIX];
+    fill(&mut *file, &mut bytes)?;
+    let header_length = header::header_length(&bytes)?;
+    bytes.resize(header_length, 0);
+    fill(&mut *file, bytes.get_mut(PREFIX..).unwrap_or_default())?;
+    let header = header::decode(&bytes)?;
+    let before = header_length as u64;
+    let length = file_length.checked_sub(before + TRAILER as u64).ok_or(Reason::Torn("it is cut short"))?;
+    header::check(&header, expected)?;
+    Ok(Opened { file, header, before, length })
+}
+
+/// A mark beside a snapshot that its bytes are being handed to the engine.
+///
+/// An engine that crashes takes the process with it, and would at each start. So the mark is put down first and
+/// taken away by [`done`](Self::done); [`verify`] refuses a snapshot that still has one. Dropping it leaves it there.
+#[must_use = "the mark stays until `done`"]
+pub(crate) struct Loading<'m> {
+    medium: &'m dyn Medium,
+    marker: PathBuf,
+}
+
+impl<'m> Loading<'m> {
+    /// Marks the snapshot at `path`.
+    pub(crate) fn begin(medium: &'m dyn Medium, path: &Path) -> Result<Self> {
+        let marker = marker_path(path);
+        medium.mark(&marker).map_err(|error| Error::io("create", &marker, error))?;
+        Ok(Self { medium, marker })
+    }
+
+    /// The engine took the bytes, or refused them in good order.
+    pub(crate) fn done(self) -> Result<()> {
+        self.medium.remove(&self.marker).map_err(|error| Error::io("remove", &self.marker, error))
+    }
+}
+
+/// Removes the temporary files that crashed writers of the snapshot at `path` left behind: regular files named as
+/// [`write()`] names them, and nothing else. Only for whoever holds the collection's lock.
+pub(crate) fn sweep(medium: &dyn Medium, path: &Path) -> Result<()> {
+    let directory = directory_of(path);
+    let names = match medium.names(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names.map_err(|error| Error::io("list", directory, error))?,
+    };
+    for (name, is_file) in names {
+        if is_file && is_temporary_of(path, &name) {
+            let temporary = directory.join(name);
+            medium.remove(&temporary).map_err(|error| Error::io("remove", &temporary, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn fill(file: &mut dyn Read, bytes: &mut [u8]) -> Result<(), Reason> {
+    file.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Reason::Torn("it is cut short"),
+        _ => Reason::Unreadable(error),
+    })
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn marker_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".loading")
+}
+
+fn temporary_path(path: &Path) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    with_suffix(path, &format!(".tmp-{}-{count}", std::process::id()))
+}
+
+fn is_temporary_of(path: &Path, name: &OsStr) -> bool {
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    path.file_name()
+        .and_then(|snapshot| name.as_encoded_bytes().strip_prefix(snapshot.as_encoded_bytes()))
+        .and_then(|suffix| suffix.strip_prefix(b".tmp-"))
+        .and_then(|numbers| numbers.iter().position(|&byte| byte == b'-').map(|dash| numbers.split_at(dash)))
+        .is_some_and(|(pid, count)| is_number(pid) && is_number(count.strip_prefix(b"-").unwrap_or_default()))
+}
+
+/// Takes bytes for a snapshot's file: what is accepted is what was written.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz_snapshot(bytes: &[u8]) {
+    use crate::medium::FileSystem;
+    use crate::similarity::Similarity;
+    let folder = std::env::temp_dir();
+    let path = folder.join(format!("marcato-fuzz-{}", std::process::id()));
+    let expected = Expected {
+        collection: [1; 16],
+        dimension: 4,
+        similarity: Similarity::Cosine,
+        engine: "an engine of no library",
+    };
+    let check = |bytes: &[u8]| {
+        if std::fs::write(&path, bytes).is_err() {
+            return;
+        }
+        if let Ok(snapshot) = verify(&FileSystem, &path, &expected) {
+            let mut payload = Vec::new();
+            assert!(snapshot.payload().and_then(|mut reader| reader.read_to_end(&mut payload)).is_ok());
+            let again = write(&FileSystem, &path, &snapshot.header, &mut |out| out.write_all(&payload));
+            assert!(again.is_ok() && std::fs::read(&path).is_ok_and(|again| again == bytes));
+        }
+    };
+    check(bytes);
+    // The same behind right checksums, which a fuzzer does not find by itself.
+    if let Some((header, payload)) = bytes.split_at_checked(64 + expected.engine.len()) {
+        let mut whole = header.to_vec();
+        whole.extend(xxhash_rust::xxh3::xxh3_64(&whole).to_le_bytes());
+        let mut writer = PayloadWriter::new(&mut whole);
+        let written = writer.write_all(payload).and_then(|()| writer.finish());
+        assert!(written.is_ok());
+        check(&whole);
+    }
+}
