@@ -51,7 +51,7 @@ pub(super) struct Dense {
     pub(super) reader: Arc<Reader>,
     pub(super) matching: Option<Arc<Matching>>,
     pub(super) plan: Plan,
-    /// Candidates whose score was computed from the stored embedding.
+    /// Candidates whose exact score was computed from the embedding as it is stored.
     pub(super) rescored: u64,
     pub(super) filter_time: Duration,
     pub(super) candidates_time: Duration,
@@ -170,7 +170,7 @@ impl Search<'_> {
         self.ask.k.min(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
-    /// What `index` finds, with scores from the store.
+    /// What `index` finds, with exact scores.
     fn through(&mut self, index: &dyn VectorIndex) -> Result<Vec<Scored>> {
         let k = self.k();
         // Beyond k: rows that a writer has put in ahead, and neighbours that f16 rounding may rank otherwise.
@@ -183,7 +183,7 @@ impl Search<'_> {
             };
             let found = Instant::now();
             self.candidates_time += found - started;
-            let scored = self.rescore(&candidates)?;
+            let scored = self.rescore(index, &candidates)?;
             self.rescore_time += found.elapsed();
             if scored.len() >= k {
                 return Ok(best(scored, k));
@@ -196,14 +196,15 @@ impl Search<'_> {
         }
     }
 
-    fn rescore(&mut self, candidates: &[Candidate]) -> Result<Vec<Scored>> {
+    /// Scores from the embeddings as they are stored, of which a view holds copies: reading and verifying those of the store
+    /// would take longer than a walk.
+    fn rescore(&mut self, index: &dyn VectorIndex, candidates: &[Candidate]) -> Result<Vec<Scored>> {
         let mut scored = Vec::with_capacity(candidates.len());
         let mut embedding = Vec::new();
         for Candidate { row, .. } in candidates {
             embedding.clear();
-            // A writer puts rows in ahead of the state that is searched; any other is there.
-            if row.0 < self.reader.state().next_row {
-                self.reader.known_embedding_into(*row, &mut embedding)?;
+            // A writer puts rows in ahead of the state that is searched.
+            if row.0 < self.reader.state().next_row && index.embedding_into(*row, &mut embedding)? {
                 scored.push(Scored { row: *row, score: similarity_f32(self.ask.query, &embedding, self.similarity) });
             }
         }

@@ -91,7 +91,7 @@ pub struct Explanation {
     /// Passages that were read to know which match. Those that an index answers for are not, and an answer is remembered
     /// until something is written.
     pub read: u64,
-    /// Candidates whose score was computed from the stored embedding.
+    /// Candidates whose exact score was computed from the embedding as it is stored.
     pub rescored: u64,
     /// How long each stage took.
     pub times: Times,

@@ -221,6 +221,10 @@ impl VectorIndex for View {
     fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>> {
         self.index().map_or_else(|| Ok(Vec::new()), |index| index.search_among(query, k, rows))
     }
+
+    fn embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<bool> {
+        self.index().map_or(Ok(false), |index| index.embedding_into(row, out))
+    }
 }
 
 /// For work whose caller does not watch.

@@ -188,6 +188,13 @@ impl VectorIndex for ExactIndex {
         let slots = self.slots_of(rows);
         Ok(self.scan_slots(&query, k.min(slots.len()), &slots))
     }
+
+    fn embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<bool> {
+        let Some(slot) = self.slots.get(&row) else { return Ok(false) };
+        let start = slot * self.dimension;
+        out.extend_from_slice(self.matrix.get(start..start + self.dimension).unwrap_or_default());
+        Ok(true)
+    }
 }
 
 /// The best `k` candidates seen so far.
@@ -195,11 +202,13 @@ struct Best {
     k: usize,
     /// The worst of them on top.
     heap: BinaryHeap<Ranked>,
+    /// What scores less is not among the best.
+    floor: f32,
 }
 
 impl Best {
     fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::with_capacity(k) }
+        Self { k, heap: BinaryHeap::with_capacity(k), floor: f32::NEG_INFINITY }
     }
 
     fn scan(&mut self, query: &Direction, matrix: &[f16], rows: &[RowId], scales: &[f32]) {
@@ -209,7 +218,11 @@ impl Best {
             let Some(dots) = dots.get_mut(..rows.len()) else { return };
             kernels::dots_f16(&query.unit, matrix, dots);
             for ((&row, &scale), &dot) in rows.iter().zip(scales).zip(&*dots) {
-                self.offer(Candidate { row, score: query.score(dot * scale) });
+                let score = query.score(dot * scale);
+                // Nearly every row ends here: the heap is asked about few.
+                if score >= self.floor {
+                    self.offer(Candidate { row, score });
+                }
             }
         }
     }
@@ -221,6 +234,11 @@ impl Best {
             && candidate.rank(&worst.0) == Ordering::Less
         {
             *worst = Ranked(candidate);
+        }
+        if self.heap.len() == self.k
+            && let Some(Ranked(worst)) = self.heap.peek()
+        {
+            self.floor = worst.score;
         }
     }
 

@@ -316,6 +316,19 @@ impl VectorIndex for HnswIndex {
         let matches = self.graph.filtered_search(&query.unit, k.min(self.rows.len()), belongs).map_err(refused)?;
         Ok(self.candidates(&query, matches, |row| rows.contains(row)))
     }
+
+    fn embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<bool> {
+        if !self.rows.contains(&row) {
+            return Ok(false);
+        }
+        // usearch writes `dimension` numbers into the buffer, however long it is.
+        let mut bits = vec![0_i16; self.dimension];
+        if self.graph.get(row.0, usearch::f16::from_mut_i16s(&mut bits)).map_err(refused)? != 1 {
+            return Err(doubtful("its graph lacks a row"));
+        }
+        out.extend(bits.into_iter().map(|bits| f16::from_bits(bits.cast_unsigned())));
+        Ok(true)
+    }
 }
 
 const fn metric(similarity: Similarity) -> MetricKind {

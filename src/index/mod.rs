@@ -74,6 +74,9 @@ pub(crate) trait VectorIndex: Send + Sync {
 
     /// The same among `rows` alone: never one that is not of them.
     fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>>;
+
+    /// Appends the embedding of `row` to `out`, bit for bit as it was inserted; false if the row is not there.
+    fn embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<bool>;
 }
 
 fn check_dimension(dimension: usize) -> Result<usize> {

@@ -56,31 +56,60 @@ pub(super) fn widen(value: f16) -> f32 {
 /// product beyond `f32` saturates. So finite input has a finite score.
 pub(crate) fn similarity_f32(query: &[f32], row: &[f16], similarity: Similarity) -> f32 {
     debug_assert_eq!(query.len(), row.len(), "both have the collection's dimension");
-    let dot = lanes(query.iter().zip(row).map(|(&q, &v)| f64::from(q) * f64::from(widen(v))));
+    let (query, query_rest) = query.as_chunks();
+    let (row, row_rest) = row.as_chunks();
+    let rest = (!query_rest.is_empty()).then(|| (filled(query_rest), filled(row_rest)));
+    let chunks = query.iter().zip(row).map(|(query, row)| (*query, *row)).chain(rest);
+    let (mut dot, mut query_square, mut row_square) = (Lanes::default(), Lanes::default(), Lanes::default());
+    for (query, row) in chunks {
+        let (query, row) = (query.map(f64::from), row.map(|value| f64::from(widen(value))));
+        dot.add_products(&query, &row);
+        if similarity == Similarity::Cosine {
+            query_square.add_products(&query, &query);
+            row_square.add_products(&row, &row);
+        }
+    }
     match similarity {
-        Similarity::Dot => (dot as f32).clamp(f32::MIN, f32::MAX),
+        Similarity::Dot => (dot.sum() as f32).clamp(f32::MIN, f32::MAX),
         Similarity::Cosine => {
-            let query_square = lanes(query.iter().map(|&q| f64::from(q) * f64::from(q)));
-            let row_square = lanes(row.iter().map(|&v| f64::from(widen(v)) * f64::from(widen(v))));
-            let norms = query_square.sqrt() * row_square.sqrt();
+            let norms = query_square.sum().sqrt() * row_square.sum().sqrt();
             // Plus zero, so that an opposite sign of nothing is no difference.
-            if norms > 0.0 { ((dot / norms) as f32).clamp(-1.0, 1.0) + 0.0 } else { 0.0 }
+            if norms > 0.0 { ((dot.sum() / norms) as f32).clamp(-1.0, 1.0) + 0.0 } else { 0.0 }
         }
     }
 }
 
 /// One over the norm of a stored embedding, and 0 for a zero one, so that its cosine is 0 with everything.
 pub(crate) fn inverse_norm_f16(row: &[f16]) -> f32 {
-    let square = lanes(row.iter().map(|&v| f64::from(widen(v)) * f64::from(widen(v))));
+    let (chunks, rest) = row.as_chunks();
+    let mut square = Lanes::default();
+    for chunk in chunks.iter().copied().chain((!rest.is_empty()).then(|| filled(rest))) {
+        let chunk = chunk.map(|value| f64::from(widen(value)));
+        square.add_products(&chunk, &chunk);
+    }
+    let square = square.sum();
     if square > 0.0 { (1.0 / square.sqrt()) as f32 } else { 0.0 }
 }
 
-fn lanes(terms: impl Iterator<Item = f64>) -> f64 {
-    let mut sums = [0.0_f64; LANES];
-    for (at, term) in terms.enumerate() {
-        if let Some(sum) = sums.get_mut(at % LANES) {
-            *sum += term;
+/// A sum of which each lane adds every eighth term in order.
+#[derive(Default)]
+struct Lanes([f64; LANES]);
+
+impl Lanes {
+    fn add_products(&mut self, a: &[f64; LANES], b: &[f64; LANES]) {
+        for ((sum, a), b) in self.0.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
         }
     }
-    sums.iter().sum()
+
+    fn sum(&self) -> f64 {
+        self.0.iter().sum()
+    }
+}
+
+/// The last numbers, and zeros, which change no sum.
+fn filled<T: Copy + Default>(rest: &[T]) -> [T; LANES] {
+    let mut filled = [T::default(); LANES];
+    filled.iter_mut().zip(rest).for_each(|(place, value)| *place = *value);
+    filled
 }

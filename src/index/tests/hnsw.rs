@@ -38,6 +38,27 @@ fn bytes(hnsw: &HnswIndex) -> Vec<u8> {
 }
 
 #[test]
+fn either_view_gives_embeddings_back_bit_for_bit() {
+    let mut source = source();
+    let embeddings: Vec<_> =
+        (0..100).map(|at| stored(&source.draw().iter().map(|value| value * at as f32).collect::<Vec<f32>>())).collect();
+    for similarity in [Similarity::Cosine, Similarity::Dot] {
+        let (mut hnsw, mut exact) = both(similarity, &embeddings);
+        let views: [&mut dyn VectorIndex; 2] = [&mut hnsw, &mut exact];
+        for view in views {
+            view.remove(RowId(7)).unwrap();
+            for (row, embedding) in embeddings.iter().enumerate() {
+                let mut out = vec![f16::ONE];
+                let there = view.embedding_into(RowId(row as u64), &mut out).unwrap();
+                let wanted = if row == 7 { &[] } else { &embedding[..] };
+                assert_eq!((there, &out[1..]), (row != 7, wanted));
+            }
+            assert!(!view.embedding_into(RowId(100), &mut Vec::new()).unwrap());
+        }
+    }
+}
+
+#[test]
 fn it_finds_what_the_exact_view_finds() {
     let mut source = source();
     let embeddings: Vec<_> = (0..5000).map(|_| stored(&source.draw())).collect();
