@@ -101,6 +101,10 @@ impl Backend for CandleBackend {
         Ok(states)
     }
 
+    fn forward_alone(&self, batch: &Batch, wanted: Wanted, _threads: &rayon::ThreadPool) -> Result<Vec<f32>> {
+        self.forward(batch, wanted)
+    }
+
     /// candle spreads each operation over all threads itself, and its element-wise ones spin in a pool of their own:
     /// two batches at once fight for it (half the speed on two cores).
     fn takes_batches_at_once(&self) -> bool {

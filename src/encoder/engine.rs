@@ -122,16 +122,16 @@ impl Engine {
         wanted: Wanted,
         finish: impl Fn(&Batch, &[f32]) -> Result<Vec<T>> + Sync,
     ) -> Result<Vec<T>> {
+        if let ([text], true) = (texts, self.backend.takes_batches_at_once()) {
+            // On the caller's own thread: to wait until another one wakes takes a tenth of a query's time.
+            let batches = plan(&[tokenize(text)?], self.batch_tokens);
+            let run = |batch: &Batch| finish(batch, &self.backend.forward_alone(batch, wanted, &self.threads)?);
+            return Ok(batches.iter().map(run).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect());
+        }
         let run = |batch: &Batch| -> Result<Vec<(usize, T)>> {
             let results = finish(batch, &self.backend.forward(batch, wanted)?)?;
             Ok(batch.places.iter().copied().zip(results).collect())
         };
-        if let ([text], true) = (texts, self.backend.takes_batches_at_once()) {
-            // On the caller's own thread: to wake another and to wait for it takes a tenth of a query's time.
-            let batches = plan(&[tokenize(text)?], self.batch_tokens);
-            let finished = batches.iter().map(run).collect::<Result<Vec<_>>>()?;
-            return Ok(finished.into_iter().flatten().map(|(_, result)| result).collect());
-        }
         let (distinct, places) = distinct(texts);
         self.threads.install(|| {
             let tokens = distinct.par_iter().map(&tokenize).collect::<Result<Vec<Tokens>>>()?;

@@ -40,6 +40,9 @@ pub(crate) trait Backend: Send + Sync {
     /// of the first tokens alone.
     fn forward(&self, batch: &Batch, wanted: Wanted) -> Result<Vec<f32>>;
 
+    /// The same for a batch of one sequence beside which nothing else is to be done, perhaps with the help of `threads`.
+    fn forward_alone(&self, batch: &Batch, wanted: Wanted, threads: &rayon::ThreadPool) -> Result<Vec<f32>>;
+
     /// Whether several batches at once, a thread each, are faster than one after the other.
     fn takes_batches_at_once(&self) -> bool;
 

@@ -1,10 +1,14 @@
 //! One layer of the encoder: attention and feed-forward, each followed by the residual and its LayerNorm.
 
+use std::ops::Range;
+
 use super::linear::Linear;
 use super::scratch::Scratch;
 use crate::encoder::then;
 use crate::error::Result;
-use crate::kernels::{Attention, InstructionSet, LayerNorm, Rows, RowsMut, Then, row_stride};
+use crate::kernels::{
+    Aligned, Attention, AttentionScratch, InstructionSet, LayerNorm, Rows, RowsMut, Then, row_stride,
+};
 use crate::model::{Activation, EncoderConfig, Weights};
 
 /// Rows that go through the feed-forward block together: its intermediate result stays in a core's cache.
@@ -55,39 +59,26 @@ impl Layer {
     /// The states of all tokens of sequences of these `lengths`, in place.
     pub(super) fn run(&self, set: InstructionSet, lengths: &[usize], scratch: &mut Scratch) {
         let tokens = lengths.iter().sum();
-        let stride = self.project(tokens, scratch, 0);
-        let section = self.projections.columns() / 3;
+        self.project(tokens, &(0..tokens), scratch);
         let mut first = 0;
         for &length in lengths {
-            let rows = scratch.projections.as_slice().get(first * stride..).unwrap_or_default();
-            let part = |section_index: usize| Rows {
-                numbers: rows.get(section_index * section..).unwrap_or_default(),
-                stride,
-                count: length,
-            };
-            let context = scratch.context.as_mut_slice().get_mut(first * scratch.stride..).unwrap_or_default();
-            let attention = Attention {
-                heads: self.heads,
-                width: self.width / self.heads,
-                queries: part(0),
-                keys: part(1),
-                values: part(2),
-                context: RowsMut { numbers: context, stride: scratch.stride },
-                scratch: &mut scratch.attention,
-            };
-            self.attend(set, attention);
+            let sequence = first..first + length;
+            self.attend_rows(set, &sequence, &sequence, scratch);
             first += length;
         }
-        self.feed_forward(set, tokens, scratch);
+        self.feed_forward(set, &(0..tokens), scratch);
     }
 
     /// The same, but only for the first token of each sequence; afterwards its state is row `i` of the states, `i`
     /// being the sequence's place.
     pub(super) fn run_cls(&self, set: InstructionSet, lengths: &[usize], scratch: &mut Scratch) {
         let tokens = lengths.iter().sum();
-        let query_panels = self.projections.panels() / 3;
-        let section = self.projections.columns() / 3;
-        let stride = self.project(tokens, scratch, query_panels);
+        self.project_keys_and_values(tokens, &(0..tokens), scratch);
+        self.finish_cls(set, lengths, scratch);
+    }
+
+    /// What is left of [`run_cls`](Self::run_cls) when the keys and values of all tokens are there.
+    pub(super) fn finish_cls(&self, set: InstructionSet, lengths: &[usize], scratch: &mut Scratch) {
         let mut first = 0;
         for (sequence, &length) in lengths.iter().enumerate() {
             // `sequence <= first`: the row that is overwritten is never needed again.
@@ -96,63 +87,114 @@ impl Layer {
             first += length;
         }
         let sequences = lengths.len();
-        let mut queries = std::mem::take(&mut scratch.queries);
-        let query_stride = row_stride(section, 16);
-        let query_rows = queries.grown(sequences * query_stride);
+        let query_stride = row_stride(self.section(), 16);
         let states = Rows { numbers: scratch.states.as_slice(), stride: scratch.stride, count: sequences };
-        let out = RowsMut { numbers: query_rows, stride: query_stride };
-        self.projections.apply(states, 0..query_panels, out, Then::Store, &mut scratch.quantized);
+        let out = RowsMut { numbers: scratch.queries.grown(sequences * query_stride), stride: query_stride };
+        self.projections.apply(states, 0..self.query_panels(), out, Then::Store, &mut scratch.quantized);
+        let Scratch { queries, projections, context, attention, stride, .. } = scratch;
         let mut first = 0;
         for (sequence, &length) in lengths.iter().enumerate() {
-            let rows = scratch.projections.as_slice().get(first * stride..).unwrap_or_default();
-            let part = |section_index: usize| Rows {
-                numbers: rows.get(section_index * section..).unwrap_or_default(),
-                stride,
-                count: length,
-            };
-            let context = scratch.context.as_mut_slice().get_mut(sequence * scratch.stride..).unwrap_or_default();
             let query = queries.as_slice().get(sequence * query_stride..).unwrap_or_default();
-            let attention = Attention {
-                heads: self.heads,
-                width: self.width / self.heads,
-                queries: Rows { numbers: query, stride: query_stride, count: 1 },
-                keys: part(1),
-                values: part(2),
-                context: RowsMut { numbers: context, stride: scratch.stride },
-                scratch: &mut scratch.attention,
-            };
-            self.attend(set, attention);
+            let query = Rows { numbers: query, stride: query_stride, count: 1 };
+            let context = context.as_mut_slice().get_mut(sequence * *stride..).unwrap_or_default();
+            let context = RowsMut { numbers: context, stride: *stride };
+            self.attend(set, query, self.projected(projections, &(first..first + length)), context, attention);
             first += length;
         }
-        scratch.queries = queries;
-        self.feed_forward(set, sequences, scratch);
+        self.feed_forward(set, &(0..sequences), scratch);
+    }
+
+    /// The queries, keys and values of some of `tokens` states.
+    pub(super) fn project(&self, tokens: usize, rows: &Range<usize>, scratch: &mut Scratch) {
+        self.project_from(0, tokens, rows, scratch);
+    }
+
+    pub(super) fn project_keys_and_values(&self, tokens: usize, rows: &Range<usize>, scratch: &mut Scratch) {
+        self.project_from(self.query_panels(), tokens, rows, scratch);
+    }
+
+    /// From panel `first` on.
+    fn project_from(&self, first: usize, tokens: usize, rows: &Range<usize>, scratch: &mut Scratch) {
+        let stride = self.projection_stride();
+        let states = scratch.states.as_slice().get(rows.start * scratch.stride..).unwrap_or_default();
+        let states = Rows { numbers: states, stride: scratch.stride, count: rows.len() };
+        let out = scratch.projections.grown(tokens * stride).get_mut(rows.start * stride..).unwrap_or_default();
+        let out = RowsMut { numbers: out, stride };
+        self.projections.apply(states, first..self.projections.panels(), out, Then::Store, &mut scratch.quantized);
+    }
+
+    /// The distance between the rows of the projections.
+    pub(super) fn projection_stride(&self) -> usize {
+        row_stride(self.projections.columns(), 16)
+    }
+
+    /// Where a row of the projections has its keys and values.
+    pub(super) fn keys_and_values(&self) -> Range<usize> {
+        self.section()..3 * self.section()
+    }
+
+    /// Numbers of a row's queries, and of its keys, and of its values.
+    fn section(&self) -> usize {
+        self.projections.columns() / 3
+    }
+
+    fn query_panels(&self) -> usize {
+        self.projections.panels() / 3
+    }
+
+    /// Rows of the projections.
+    fn projected<'p>(&self, projections: &'p Aligned<f32>, rows: &Range<usize>) -> Rows<'p, f32> {
+        let stride = self.projection_stride();
+        let numbers = projections.as_slice().get(rows.start * stride..).unwrap_or_default();
+        Rows { numbers, stride, count: rows.len() }
+    }
+
+    /// The context of some rows of a sequence, from the projections of all of its rows.
+    pub(super) fn attend_rows(
+        &self,
+        set: InstructionSet,
+        sequence: &Range<usize>,
+        rows: &Range<usize>,
+        scratch: &mut Scratch,
+    ) {
+        let Scratch { projections, context, attention, stride, .. } = scratch;
+        let context = context.as_mut_slice().get_mut(rows.start * *stride..).unwrap_or_default();
+        let context = RowsMut { numbers: context, stride: *stride };
+        let (queries, sequence) = (self.projected(projections, rows), self.projected(projections, sequence));
+        self.attend(set, queries, sequence, context, attention);
     }
 
     /// In f32, or as finely as what follows in 8 bits can tell.
-    fn attend(&self, set: InstructionSet, attention: Attention<'_>) {
+    fn attend(
+        &self,
+        set: InstructionSet,
+        queries: Rows<'_, f32>,
+        sequence: Rows<'_, f32>,
+        context: RowsMut<'_, f32>,
+        scratch: &mut AttentionScratch,
+    ) {
+        let part = |section: usize| Rows {
+            numbers: sequence.numbers.get(section * self.section()..).unwrap_or_default(),
+            ..sequence
+        };
+        let width = self.width / self.heads;
+        let (keys, values) = (part(1), part(2));
+        let attention = Attention { heads: self.heads, width, queries, keys, values, context, scratch };
         match self.projections.integers() {
             Some(integers) => attention.apply_rounded(integers),
             None => attention.apply(set),
         }
     }
 
-    /// Queries, keys and values of all states, from panel `first` on; returns the distance between rows.
-    fn project(&self, tokens: usize, scratch: &mut Scratch, first: usize) -> usize {
-        let stride = row_stride(self.projections.columns(), 16);
-        let states = Rows { numbers: scratch.states.as_slice(), stride: scratch.stride, count: tokens };
-        let out = RowsMut { numbers: scratch.projections.grown(tokens * stride), stride };
-        self.projections.apply(states, first..self.projections.panels(), out, Then::Store, &mut scratch.quantized);
-        stride
-    }
-
     /// Everything after attention, which is a matter of each row by itself.
-    fn feed_forward(&self, set: InstructionSet, rows: usize, scratch: &mut Scratch) {
+    pub(super) fn feed_forward(&self, set: InstructionSet, rows: &Range<usize>, scratch: &mut Scratch) {
         let stride = scratch.stride;
         let inner_stride = row_stride(self.intermediate.columns(), 16);
-        let states = scratch.states.as_mut_slice().chunks_mut(BLOCK * stride);
-        let context = scratch.context.as_slice().chunks(BLOCK * stride);
-        for (first, (states, context)) in (0..rows).step_by(BLOCK).zip(states.zip(context)) {
-            let count = BLOCK.min(rows - first);
+        let states = scratch.states.as_mut_slice().get_mut(rows.start * stride..).unwrap_or_default();
+        let context = scratch.context.as_slice().get(rows.start * stride..).unwrap_or_default();
+        let blocks = states.chunks_mut(BLOCK * stride).zip(context.chunks(BLOCK * stride));
+        for (first, (states, context)) in rows.clone().step_by(BLOCK).zip(blocks) {
+            let count = BLOCK.min(rows.end - first);
             let context = Rows { numbers: context, stride, count };
             let out = RowsMut { numbers: states, stride };
             self.attention_output.apply(

@@ -1,16 +1,19 @@
 //! The default backend: the whole forward pass on one core of the CPU, over packed weights and without padding.
 //!
 //! Sequences lie one after the other, so that everything but attention is a product over all tokens of the batch. One
-//! thread takes a batch through the whole model: there is nothing to wait for inside.
+//! thread takes a batch through the whole model: there is nothing to wait for inside. A text alone is shared by a [`team`].
 
 mod careful;
 mod embeddings;
 mod layer;
 mod linear;
 mod scratch;
+mod team;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use super::{Backend, Batch, Wanted};
 use crate::error::{Error, Result};
@@ -22,7 +25,10 @@ use layer::Layer;
 use scratch::{Pool, Scratch};
 
 /// The canonical encoder over packed weights.
-pub(crate) struct CpuBackend {
+pub(crate) struct CpuBackend(Arc<Model>);
+
+/// What all threads of a [`team`] share.
+struct Model {
     set: InstructionSet,
     width: usize,
     embeddings: Embeddings,
@@ -40,22 +46,20 @@ impl CpuBackend {
     }
 
     pub(crate) fn with_instruction_set(set: InstructionSet, config: &EncoderConfig, weights: &Weights) -> Result<Self> {
-        Ok(Self {
+        Ok(Self(Arc::new(Model {
             set,
             width: config.width,
             embeddings: Embeddings::load(set, config, weights)?,
             layers: load_layers(set, config, weights)?,
             careful: weights.is_quantized().then(|| Careful::new(set, config, weights)),
             scratch: Pool::default(),
-        })
+        })))
     }
+}
 
+impl Model {
     fn states(&self, batch: &Batch, wanted: Wanted) -> Result<Vec<f32>> {
-        let tokens = batch.ids.len();
-        if batch.lengths.iter().sum::<usize>() != tokens || batch.type_ids.len() != tokens || batch.lengths.contains(&0)
-        {
-            return Err(Error::misuse("a batch's lengths do not fit its tokens"));
-        }
+        check(batch)?;
         match &self.careful {
             Some(careful) if batch.lengths.iter().any(|length| careful::is_short(*length)) => {
                 let careful_layers = careful.layers()?;
@@ -69,10 +73,7 @@ impl CpuBackend {
     }
 
     fn run(&self, layers: &[Layer], batch: &Batch, wanted: Wanted, scratch: &mut Scratch) -> Result<Vec<f32>> {
-        let stride = row_stride(self.width.next_multiple_of(self.set.panel_columns()), 16);
-        scratch.stride = stride;
-        self.embeddings.embed(self.set, batch, scratch)?;
-        scratch.context.grown(batch.ids.len() * stride);
+        self.embed(batch, scratch)?;
         let (last, others) = layers.split_last().ok_or_else(|| Error::model("the encoder has no layers"))?;
         for layer in others {
             layer.run(self.set, &batch.lengths, scratch);
@@ -87,14 +88,39 @@ impl CpuBackend {
                 batch.lengths.len()
             }
         };
-        let rows = scratch.states.as_slice().chunks(stride).take(rows);
-        Ok(rows.flat_map(|row| row.get(..self.width).unwrap_or_default()).copied().collect())
+        Ok(self.collect(rows, scratch))
+    }
+
+    /// Room for a batch of so many tokens.
+    fn make_room(&self, tokens: usize, scratch: &mut Scratch) {
+        scratch.stride = row_stride(self.width.next_multiple_of(self.set.panel_columns()), 16);
+        scratch.states.grown(tokens * scratch.stride);
+        scratch.context.grown(tokens * scratch.stride);
+    }
+
+    fn embed(&self, batch: &Batch, scratch: &mut Scratch) -> Result<()> {
+        self.make_room(batch.ids.len(), scratch);
+        self.embeddings.embed(self.set, batch, scratch)
+    }
+
+    /// The first `rows` states, side by side.
+    fn collect(&self, rows: usize, scratch: &Scratch) -> Vec<f32> {
+        let rows = scratch.states.as_slice().chunks(scratch.stride).take(rows);
+        rows.flat_map(|row| row.get(..self.width).unwrap_or_default()).copied().collect()
     }
 }
 
 impl Backend for CpuBackend {
     fn forward(&self, batch: &Batch, wanted: Wanted) -> Result<Vec<f32>> {
-        self.states(batch, wanted)
+        self.0.states(batch, wanted)
+    }
+
+    fn forward_alone(&self, batch: &Batch, wanted: Wanted, threads: &rayon::ThreadPool) -> Result<Vec<f32>> {
+        check(batch)?;
+        match team::run(&self.0, batch, wanted, threads, team::Patience::None)? {
+            Some(states) => Ok(states),
+            None => self.0.states(batch, wanted),
+        }
     }
 
     /// One thread takes a batch through the whole model.
@@ -104,10 +130,19 @@ impl Backend for CpuBackend {
 
     /// For s8 weights that of their products, which are nearly all of the work.
     fn instruction_set(&self) -> &'static str {
-        match IntegerSet::within(self.set).filter(|_| self.careful.is_some()) {
+        match IntegerSet::within(self.0.set).filter(|_| self.0.careful.is_some()) {
             Some(integers) => integers.name(),
-            None => self.set.name(),
+            None => self.0.set.name(),
         }
+    }
+}
+
+fn check(batch: &Batch) -> Result<()> {
+    let tokens = batch.ids.len();
+    if batch.lengths.iter().sum::<usize>() == tokens && batch.type_ids.len() == tokens && !batch.lengths.contains(&0) {
+        Ok(())
+    } else {
+        Err(Error::misuse("a batch's lengths do not fit its tokens"))
     }
 }
 

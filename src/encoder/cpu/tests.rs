@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may end by panicking")]
 
+use super::team::{self, Patience};
 use super::{CpuBackend, Wanted};
 use crate::encoder::{Backend, Batch};
 use crate::kernels::InstructionSet;
@@ -212,8 +213,8 @@ fn the_first_tokens_alone_are_the_same() {
         let width = model.config.width;
         for set in sets() {
             let backend = CpuBackend::with_instruction_set(set, &model.config, &model.weights).unwrap();
-            let all = backend.states(&batch, Wanted::All).unwrap();
-            let cls = backend.states(&batch, Wanted::Cls).unwrap();
+            let all = backend.0.states(&batch, Wanted::All).unwrap();
+            let cls = backend.0.states(&batch, Wanted::Cls).unwrap();
             let starts = lengths.iter().scan(0, |next, length| {
                 let start = *next;
                 *next += length;
@@ -223,6 +224,69 @@ fn the_first_tokens_alone_are_the_same() {
             assert_eq!(cls, expected, "{set}");
         }
     }
+}
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+}
+
+/// Invariant M1 once more: however many threads share it, and from whichever layer on.
+#[test]
+fn a_sequence_on_several_threads_is_the_same() {
+    let pools: Vec<rayon::ThreadPool> = (1..=5).map(pool).collect();
+    for model in [golden("mean"), golden("cls"), golden("mean").quantized().unwrap()] {
+        for set in sets() {
+            let backend = CpuBackend::with_instruction_set(set, &model.config, &model.weights).unwrap();
+            for length in [1, 3, 15, 16, 17, 23, 24, 41, model.config.positions] {
+                let batch = batch(&model.config, &[length]);
+                for wanted in [Wanted::All, Wanted::Cls] {
+                    let expected = backend.forward(&batch, wanted).unwrap();
+                    for (threads, pool) in (1..).zip(&pools) {
+                        let shared = team::run(&backend.0, &batch, wanted, pool, Patience::Endless).unwrap();
+                        assert_eq!(shared.is_some(), threads > 1 && length >= 16, "{length} tokens, {threads} threads");
+                        assert!(shared.is_none_or(|shared| shared == expected), "{set}, {length} tokens");
+                        assert_eq!(backend.forward_alone(&batch, wanted, pool).unwrap(), expected);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_comes_too_late_is_not_waited_for() {
+    let model = golden("mean");
+    let backend = CpuBackend::new(&model.config, &model.weights).unwrap();
+    let batch = batch(&model.config, &[40]);
+    let expected = backend.forward(&batch, Wanted::All).unwrap();
+    let pool = pool(2);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+    for _ in 0..2 {
+        let held = held.clone();
+        pool.spawn(move || assert!(held.lock().unwrap().recv().is_err()));
+    }
+    assert_eq!(backend.forward_alone(&batch, Wanted::All, &pool).unwrap(), expected);
+    drop(release);
+    assert_eq!(backend.forward_alone(&batch, Wanted::All, &pool).unwrap(), expected);
+}
+
+#[test]
+fn many_texts_alone_share_the_threads() {
+    let model = golden("mean").quantized().unwrap();
+    let backend = CpuBackend::new(&model.config, &model.weights).unwrap();
+    let pool = pool(3);
+    let batch = batch(&model.config, &[40]);
+    let expected = backend.forward(&batch, Wanted::All).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                (0..100).for_each(|_| {
+                    assert_eq!(backend.forward_alone(&batch, Wanted::All, &pool).unwrap(), expected);
+                });
+            });
+        }
+    });
 }
 
 #[test]
