@@ -88,7 +88,20 @@ fn selectivity(rows: usize) {
             wanted += theirs.len();
             plans.push(ours.plan);
         }
-        let time = p50(queries.iter().map(|asked| query(asked).filter(filter.clone()).explain().unwrap()));
+        let asked = queries.iter().map(|asked| query(asked).filter(filter.clone()).explain().unwrap());
+        let explained: Vec<Explanation> = asked.collect();
+        let stage = |of: fn(&Explanation) -> Duration| {
+            let mut times: Vec<Duration> = explained.iter().map(of).collect();
+            times.sort_unstable();
+            times[times.len() / 2].as_secs_f64() * 1e3
+        };
+        println!(
+            "candidates {:.3} ms, rescored {:.3} ms, fetched {:.3} ms",
+            stage(|explained| explained.times.candidates),
+            stage(|explained| explained.times.rescore),
+            stage(|explained| explained.times.fetch)
+        );
+        let time = p50(explained.into_iter());
         println!(
             "1/{size}: {} match, {:?}; filter evaluated in {:.3} ms, then p50 {time:.3} ms ({:.2} x the better), recall@{TOP} {:.4}",
             once.matches.unwrap(),

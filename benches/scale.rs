@@ -106,6 +106,9 @@ fn large(path: &Path, rows: usize) {
     let (asked, found) = ask(&collection, &queries, false);
     let peak = peak_memory();
     collection.flush().unwrap();
+    let snapshot = std::fs::read(path.join("views/embeddings.hnsw")).unwrap();
+    println!("  search expansion {}", u32::from_le_bytes(snapshot[20..24].try_into().unwrap()));
+    drop(snapshot);
     let vectors = (rows * WIDTH * 2) as f64;
     // Of five bytes each: twice the connectivity at the bottom, and about two in the levels above.
     let graph = (rows * (2 * CONNECTIVITY + 2) * 5) as f64;

@@ -53,6 +53,21 @@ impl Rows {
         (!self.inverted).then(|| self.listed.iter().map(RowId))
     }
 
+    /// The same from `first` on.
+    pub(crate) fn listed_from(&self, first: RowId) -> Option<impl Iterator<Item = RowId>> {
+        let mut listed = self.listed.iter();
+        listed.advance_to(first.0);
+        (!self.inverted).then(|| listed.map(RowId))
+    }
+
+    /// The listed rows in `shares` parts of about one size: the first row of each part, and how many it has.
+    pub(crate) fn shares(&self, shares: usize) -> Vec<(RowId, usize)> {
+        let total = usize::try_from(self.listed.len()).unwrap_or(usize::MAX);
+        let each = total.div_ceil(shares.max(1)).max(1);
+        let first = |place: usize| self.listed.select(place as u64).map(|row| (RowId(row), each.min(total - place)));
+        (0..total).step_by(each).filter_map(first).collect()
+    }
+
     pub(crate) fn and(self, other: Self) -> Self {
         let (listed, inverted) = match (self.inverted, other.inverted) {
             (false, false) => (self.listed & other.listed, false),

@@ -4,11 +4,12 @@
 //! up to some tens of thousands of rows it is also the quickest view.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::thread;
 
 use half::f16;
 
+use super::slot_map::SlotMap;
 use super::{Candidate, Direction, VectorIndex, check_dimension, check_embedding};
 use crate::error::Result;
 use crate::kernels;
@@ -18,6 +19,9 @@ use crate::similarity::Similarity;
 
 /// Rows whose scores are computed before they are ranked: enough to hide the call, few enough to stay in L1.
 const BLOCK: usize = 64;
+
+/// The same where they are scattered: more, because within a block those to come are fetched ahead.
+const SCATTERED: usize = 256;
 
 /// The least matrix that is worth a thread of its own: at 10 GB/s it takes 200 µs to read, a thread 30 µs to start.
 const BYTES_PER_THREAD: usize = 2 << 20;
@@ -33,7 +37,7 @@ pub(crate) struct ExactIndex {
     /// What a row's inner product with the query's direction is multiplied with: one over its norm for the cosine,
     /// which is then the true one however the row is scaled, and one for the dot product.
     scales: Vec<f32>,
-    slots: HashMap<RowId, usize>,
+    slots: SlotMap,
 }
 
 impl ExactIndex {
@@ -45,7 +49,7 @@ impl ExactIndex {
             matrix: Vec::new(),
             rows: Vec::new(),
             scales: Vec::new(),
-            slots: HashMap::new(),
+            slots: SlotMap::default(),
         })
     }
 
@@ -61,7 +65,6 @@ impl ExactIndex {
         self.matrix.reserve(additional.saturating_mul(self.dimension));
         self.rows.reserve(additional);
         self.scales.reserve(additional);
-        self.slots.reserve(additional);
     }
 
     fn scan(&self, query: &Direction, k: usize) -> Vec<Candidate> {
@@ -71,32 +74,25 @@ impl ExactIndex {
         in_parallel(k, parts, |best, (matrix, (rows, scales))| best.scan(query, matrix, rows, scales))
     }
 
-    /// The slots of the rows in `rows`, ascending but for rows that were moved.
-    fn slots_of(&self, rows: &Rows) -> Vec<usize> {
-        match rows.listed() {
-            // Looking up a row costs about as much as four tests whether one belongs.
-            Some(listed) if rows.count(0) < self.rows.len() as u64 / 4 => {
-                listed.filter_map(|row| self.slots.get(&row).copied()).collect()
-            }
-            _ => (0..).zip(&self.rows).filter(|(_, row)| rows.contains(**row)).map(|(slot, _)| slot).collect(),
+    fn scan_among(&self, query: &Direction, k: usize, rows: &Rows) -> Vec<Candidate> {
+        if rows.listed().is_some() {
+            // Finding their slots is a good part of the work, and shared too.
+            let count = usize::try_from(rows.count(0)).unwrap_or(usize::MAX);
+            let shares = rows.shares(count.div_ceil(self.share(count)));
+            return in_parallel(k.min(count), shares.into_iter(), |best, (first, count)| {
+                let listed = rows.listed_from(first).into_iter().flatten().take(count);
+                best.scan_slots(query, self, &self.slots.slots_of(listed, count));
+            });
         }
+        let matching = (0..).zip(&self.rows).filter(|(_, row)| rows.contains(**row));
+        let slots: Vec<usize> = matching.map(|(slot, _)| slot).collect();
+        let shares = slots.chunks(self.share(slots.len()));
+        in_parallel(k.min(slots.len()), shares, |best, slots| best.scan_slots(query, self, slots))
     }
 
-    fn scan_slots(&self, query: &Direction, k: usize, slots: &[usize]) -> Vec<Candidate> {
-        in_parallel(k, slots.chunks(self.share(slots.len())), |best, slots| {
-            // Neighbours are multiplied together.
-            for run in slots.chunk_by(|a, b| a + 1 == *b) {
-                let Some(first) = run.first() else { continue };
-                let (of_matrix, of_rows) = (first * self.dimension.., *first..first + run.len());
-                if let (Some(matrix), Some(rows), Some(scales)) = (
-                    self.matrix.get(of_matrix).and_then(|rest| rest.get(..run.len() * self.dimension)),
-                    self.rows.get(of_rows.clone()),
-                    self.scales.get(of_rows),
-                ) {
-                    best.scan(query, matrix, rows, scales);
-                }
-            }
-        })
+    /// The embedding in a slot.
+    fn embedding(&self, slot: usize) -> &[f16] {
+        self.matrix.get(slot * self.dimension..(slot + 1) * self.dimension).unwrap_or_default()
     }
 
     /// How many of `rows` rows one thread takes.
@@ -146,12 +142,12 @@ impl VectorIndex for ExactIndex {
     }
 
     fn contains(&self, row: RowId) -> bool {
-        self.slots.contains_key(&row)
+        self.slots.contains(row)
     }
 
     fn insert(&mut self, row: RowId, embedding: &[f16]) -> Result<()> {
         check_embedding(embedding, self.dimension)?;
-        if self.slots.contains_key(&row) {
+        if self.slots.contains(row) {
             return Ok(());
         }
         self.slots.insert(row, self.rows.len());
@@ -166,7 +162,7 @@ impl VectorIndex for ExactIndex {
 
     /// The last row moves into the gap.
     fn remove(&mut self, row: RowId) -> Result<()> {
-        let Some(slot) = self.slots.remove(&row) else { return Ok(()) };
+        let Some(slot) = self.slots.remove(row) else { return Ok(()) };
         self.rows.swap_remove(slot);
         self.scales.swap_remove(slot);
         let last = self.matrix.len() - self.dimension;
@@ -185,14 +181,12 @@ impl VectorIndex for ExactIndex {
 
     fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>> {
         let query = Direction::new(query, self.dimension, self.similarity)?;
-        let slots = self.slots_of(rows);
-        Ok(self.scan_slots(&query, k.min(slots.len()), &slots))
+        Ok(self.scan_among(&query, k, rows))
     }
 
     fn embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<bool> {
-        let Some(slot) = self.slots.get(&row) else { return Ok(false) };
-        let start = slot * self.dimension;
-        out.extend_from_slice(self.matrix.get(start..start + self.dimension).unwrap_or_default());
+        let Some(slot) = self.slots.get(row) else { return Ok(false) };
+        out.extend_from_slice(self.embedding(slot));
         Ok(true)
     }
 }
@@ -223,6 +217,32 @@ impl Best {
                 if score >= self.floor {
                     self.offer(Candidate { row, score });
                 }
+            }
+        }
+    }
+
+    /// The same for slots of `index`, in whatever order.
+    fn scan_slots(&mut self, query: &Direction, index: &ExactIndex, slots: &[usize]) {
+        slots.chunks(SCATTERED).for_each(|slots| self.scan_block(query, index, slots));
+    }
+
+    fn scan_block(&mut self, query: &Direction, index: &ExactIndex, slots: &[usize]) {
+        let (mut dots, mut scales) = ([0.0; SCATTERED], [0.0; SCATTERED]);
+        let mut embeddings: [&[f16]; SCATTERED] = [&[]; SCATTERED];
+        for ((&slot, embedding), scale) in slots.iter().zip(&mut embeddings).zip(&mut scales) {
+            *embedding = index.embedding(slot);
+            *scale = index.scales.get(slot).copied().unwrap_or_default();
+        }
+        let (Some(embeddings), Some(dots)) = (embeddings.get(..slots.len()), dots.get_mut(..slots.len())) else {
+            return;
+        };
+        kernels::scattered_dots_f16(&query.unit, embeddings, dots);
+        for ((&slot, &dot), &scale) in slots.iter().zip(&*dots).zip(&scales) {
+            let score = query.score(dot * scale);
+            if score >= self.floor
+                && let Some(&row) = index.rows.get(slot)
+            {
+                self.offer(Candidate { row, score });
             }
         }
     }

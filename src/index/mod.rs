@@ -10,6 +10,7 @@ mod exact;
 mod hnsw;
 #[cfg(feature = "usearch")]
 mod pipe;
+mod slot_map;
 #[cfg(feature = "usearch")]
 mod slots;
 #[cfg(test)]

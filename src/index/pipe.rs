@@ -5,9 +5,12 @@
 //! Whoever reads a pipe reads to its end whatever happens: writing to one that is closed ends a process by a signal,
 //! unless the process said otherwise, and that is not for us to say.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::thread;
+
+/// What a pipe holds on most systems.
+const CAPACITY: usize = 1 << 16;
 
 /// Copies the `length` bytes that `save` writes to a path.
 pub(super) fn copy_out(
@@ -25,7 +28,7 @@ pub(super) fn copy_out(
         };
         let saving = thread::Builder::new().spawn_scoped(scope, save).ok()?;
         // Not to the end of the file: that comes only when a process that was started meanwhile has ended too.
-        let mut reader = reader.take(length);
+        let mut reader = BufReader::with_capacity(CAPACITY, reader.take(length));
         let copied = io::copy(&mut reader, out);
         let _ = io::copy(&mut reader, &mut io::sink());
         Some(match (joined(saving), copied) {
@@ -50,7 +53,7 @@ pub(super) fn copy_in(
             loaded
         };
         let loading = thread::Builder::new().spawn_scoped(scope, load).ok()?;
-        let copied = io::copy(input, &mut writer);
+        let copied = io::copy(&mut BufReader::with_capacity(CAPACITY, input), &mut writer);
         drop(writer);
         // A load that lacks what could not be copied fails too, for a lesser reason.
         Some(copied.and(joined(loading)))

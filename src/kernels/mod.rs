@@ -132,6 +132,14 @@ impl InstructionSet {
             Self::Portable => scalar::dots_f16_portable(query, rows, dots),
         }
     }
+
+    fn scattered_dots_f16(self, query: &[f32], rows: &[&[f16]], dots: &mut [f32]) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(set) => set.scattered_dots_f16(query, rows, dots),
+            _ => rows.iter().zip(dots.chunks_mut(1)).for_each(|(row, dot)| self.dots_f16(query, row, dot)),
+        }
+    }
 }
 
 impl fmt::Display for InstructionSet {
@@ -145,6 +153,11 @@ impl fmt::Display for InstructionSet {
 pub(crate) fn dots_f16(query: &[f32], rows: &[f16], dots: &mut [f32]) {
     debug_assert_eq!(query.len() * dots.len(), rows.len(), "one place for each row");
     InstructionSet::chosen().dots_f16(query, rows, dots);
+}
+
+/// The same of rows that lie anywhere, bit for bit.
+pub(crate) fn scattered_dots_f16(query: &[f32], rows: &[&[f16]], dots: &mut [f32]) {
+    InstructionSet::chosen().scattered_dots_f16(query, rows, dots);
 }
 
 /// The same for one row.

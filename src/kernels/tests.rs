@@ -54,14 +54,19 @@ proptest! {
     }
 
     #[test]
-    fn many_dots_are_the_single_ones((query, row) in pairs(), count in 0_usize..5) {
-        let (query, row) = (&query[1..], &row[1..]);
-        let rows = row.repeat(count);
+    fn many_dots_are_the_single_ones((query, row) in pairs(), count in 0_usize..12) {
+        let query = &query[1..];
+        // Each row another one, of the same numbers.
+        let rotated = |by: usize| row[1..].iter().cycle().skip(by * 7).take(query.len()).copied().collect();
+        let rows: Vec<Vec<f16>> = (0..count).map(rotated).collect();
+        let scattered: Vec<&[f16]> = rows.iter().map(Vec::as_slice).collect();
         for set in sets() {
-            let mut dots = vec![0.0; count];
-            set.dots_f16(query, &rows, &mut dots);
-            if !query.is_empty() {
-                prop_assert!(dots.iter().all(|dot| dot.to_bits() == set.dot_f16(query, row).to_bits()), "{set}");
+            let single: Vec<u32> = rows.iter().map(|row| set.dot_f16(query, row).to_bits()).collect();
+            let mut dots = [vec![0.0; count], vec![0.0; count]];
+            set.dots_f16(query, &rows.concat(), &mut dots[0]);
+            set.scattered_dots_f16(query, &scattered, &mut dots[1]);
+            for dots in dots.iter().filter(|_| !query.is_empty()) {
+                prop_assert!(dots.iter().map(|dot| dot.to_bits()).eq(single.iter().copied()), "{set}");
             }
         }
     }

@@ -40,6 +40,20 @@ proptest! {
     }
 
     #[test]
+    fn shares_are_all_rows_once((rows, set) in set(), shares in 1_usize..6) {
+        let parts = rows.shares(shares);
+        match rows.listed() {
+            None => prop_assert!(rows.listed_from(RowId(0)).is_none()),
+            Some(_) => {
+                let listed = |(first, count)| rows.listed_from(first).unwrap().take(count);
+                prop_assert_eq!(parts.iter().copied().flat_map(listed).collect::<Vec<_>>(), set.into_iter().map(RowId).collect::<Vec<_>>());
+                let largest = parts.iter().map(|(_, count)| *count).max().unwrap_or_default();
+                prop_assert!(parts.len() <= shares && largest <= (rows.count(TOTAL) as usize).div_ceil(shares).max(1));
+            }
+        }
+    }
+
+    #[test]
     fn blocks_come_back_as_they_went(high in 0u64..1 << 48, low in proptest::collection::btree_set(any::<u16>(), 1..300)) {
         let rows: Vec<RowId> = low.iter().map(|low| RowId(high << 16 | u64::from(*low))).collect();
         let mut block = Block::default();

@@ -7,6 +7,7 @@ mod exact;
 mod hnsw;
 #[cfg(all(feature = "usearch", unix))]
 mod pipe;
+mod slot_map;
 #[cfg(feature = "usearch")]
 mod snapshot;
 
