@@ -10,7 +10,8 @@
 //!   in as its direction, so that it fits `f16`;
 //! - only bytes that came out of [`HnswIndex::write_to`], behind a verified checksum, are loaded, into a fresh graph,
 //!   and what was loaded is compared with what was asked for: usearch adopts whatever the bytes say;
-//! - usearch never touches a file: the paths that it is given are pipes ([`pipe`]); what it says about `k` or buffers is never trusted: both are sized here.
+//! - usearch never touches a file: the paths that it is given are pipes ([`pipe`]);
+//! - what it says about `k` or buffers is never trusted: both are sized here.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
