@@ -86,6 +86,19 @@ impl HnswIndex {
         format!("usearch {} hnsw 2 f16 connectivity {CONNECTIVITY} expansion {EXPANSION_ADD}", usearch::version())
     }
 
+    /// The graph through a copy in memory and back, as where there are no pipes, and as it is written then.
+    #[cfg(test)]
+    pub(super) fn whole(mut self) -> (Self, Vec<u8>) {
+        let mut bytes = Vec::new();
+        let graph = empty_graph(self.dimension, self.similarity);
+        let through = save_whole(&self.graph, &mut bytes).and_then(|()| {
+            let graph = graph.map_err(io::Error::other)?;
+            load_whole(&graph, &mut &bytes[..]).map(|()| self.graph = graph)
+        });
+        assert!(through.is_ok(), "{through:?}");
+        (self, bytes)
+    }
+
     /// The part of the graph that is dead weight, in 0..=1. usearch never gives it back; only a rebuild does.
     pub(crate) fn dead_fraction(&self) -> f32 {
         self.dead as f32 / (self.rows.len() + self.dead).max(1) as f32
@@ -104,13 +117,7 @@ impl HnswIndex {
         }
         let length = self.graph.serialized_length();
         let save = |path: &str| self.graph.save(path).map_err(io::Error::other);
-        pipe::copy_out(length as u64, out, save).unwrap_or_else(|| {
-            let mut bytes = Vec::new();
-            bytes.try_reserve_exact(length).map_err(io::Error::other)?;
-            bytes.resize(length, 0);
-            self.graph.save_to_buffer(&mut bytes).map_err(io::Error::other)?;
-            out.write_all(&bytes)
-        })
+        pipe::copy_out(length as u64, out, save).unwrap_or_else(|| save_whole(&self.graph, out))
     }
 
     /// The view that [`write_to`](Self::write_to) wrote. A checksum over what `input` gives must have been verified:
@@ -138,12 +145,7 @@ impl HnswIndex {
         let dead = usize::try_from(dead).map_err(|_| doubtful("its graph is impossibly large"))?;
         let graph = empty_graph(dimension, similarity)?;
         let load = |path: &str| graph.load(path).map_err(io::Error::other);
-        let loaded = pipe::copy_in(input, load).unwrap_or_else(|| {
-            let mut bytes = Vec::new();
-            input.read_to_end(&mut bytes)?;
-            graph.load_from_buffer(&bytes).map_err(io::Error::other)
-        });
-        loaded.map_err(refused)?;
+        pipe::copy_in(input, load).unwrap_or_else(|| load_whole(&graph, input)).map_err(refused)?;
         let parameters =
             (graph.dimensions(), graph.metric_kind(), graph.scalar_kind(), graph.multi(), graph.connectivity());
         if parameters != (dimension, metric(similarity), ScalarKind::F16, false, CONNECTIVITY) {
@@ -375,6 +377,22 @@ fn without(row: RowId, matches: Matches) -> Vec<f32> {
         .filter(|&(key, _)| key != row.0)
         .map(|(_, distance)| distance)
         .collect()
+}
+
+/// Where there is no path to a pipe: by way of a copy in memory.
+fn save_whole(graph: &usearch::Index, out: &mut dyn Write) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let length = graph.serialized_length();
+    bytes.try_reserve_exact(length).map_err(io::Error::other)?;
+    bytes.resize(length, 0);
+    graph.save_to_buffer(&mut bytes).map_err(io::Error::other)?;
+    out.write_all(&bytes)
+}
+
+fn load_whole(graph: &usearch::Index, input: &mut dyn Read) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes)?;
+    graph.load_from_buffer(&bytes).map_err(io::Error::other)
 }
 
 fn read_u64(input: &mut dyn Read) -> io::Result<u64> {

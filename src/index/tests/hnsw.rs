@@ -219,6 +219,19 @@ fn slots_are_never_overdrawn() {
 }
 
 #[test]
+fn without_a_pipe_a_graph_is_the_same() {
+    let mut source = source();
+    let embeddings: Vec<_> = (0..300).map(|_| stored(&source.draw())).collect();
+    let mut hnsw = both(Similarity::Cosine, &embeddings).0;
+    (0..20).for_each(|row| hnsw.remove(RowId(row * 3)).unwrap());
+    let query = source.draw();
+    let (found, piped) = (hnsw.search(&query, 20).unwrap(), bytes(&hnsw));
+    let (again, whole) = hnsw.whole();
+    assert!(piped.ends_with(&whole) && piped.len() == 16 + 8 * again.len() + whole.len());
+    assert_eq!(again.search(&query, 20).unwrap(), found);
+}
+
+#[test]
 fn replaying_changes_nothing() {
     let mut source = source();
     let embeddings: Vec<_> = (0..200).map(|_| stored(&source.draw())).collect();
