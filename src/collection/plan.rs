@@ -36,8 +36,8 @@ pub(super) struct Situation {
     pub(super) matrix: bool,
 }
 
-/// Matches below which embeddings are read from the store rather than laid out in memory beside the graph: at 1.7 us a row
-/// (measured, reading, verifying and scoring), these take no longer than a walk.
+/// Matches below which embeddings are read from the store rather than laid out in memory beside the graph: at 1.7 us a
+/// row at most (reading, verifying and scoring 26 of 20,000 took 45 us), these take about as long as a walk.
 pub(super) const STORE_ROWS: u64 = 256;
 
 /// Rows that a scan of scattered rows compares in the time in which a graph keeps one more candidate.
@@ -45,9 +45,9 @@ pub(super) const STORE_ROWS: u64 = 256;
 /// A walk under a filter that one passage in `s` matches goes through `s` times as many nodes. So with `n` passages and
 /// expansion `e` it costs as much as a scan of the `m` matches where `m * m = SCANNED_PER_EXPANSION * e * n`.
 ///
-/// Reckoned from 7 us for a unit of expansion and 64 ns for a scattered row, and borne out by `cargo bench --bench filter --
-/// crossover` on two cores of Emerald Rapids (2026-11, 100,000 passages, expansion 64): where 33,000 match, the walk takes
-/// 0.9 ms and the scan 1.4; where 25,000 match, the scan takes 1.1 ms. By the formula they are equal at 26,500.
+/// Reckoned from 7 us for a unit of expansion and 64 ns for a scattered row, and borne out by `cargo bench --bench filter
+/// -- crossover` on two cores of Emerald Rapids (2026-11, 100,000 passages, expansion 64): where 33,000 match, the walk
+/// takes 0.9 ms and the scan 1.4; where 25,000 match, the scan takes 1.1 ms. By the formula they are equal at 26,500.
 const SCANNED_PER_EXPANSION: u64 = 110;
 
 impl Situation {

@@ -90,8 +90,8 @@ fn scattered_dots_f16_avx512(query: &[f32], rows: &[&[f16]], dots: &mut [f32]) {
     }
 }
 
-/// Four rows at once: the query is loaded once for them, and their sums do not wait for each other. Meanwhile the memory at
-/// the addresses `ahead` is fetched, which is to be multiplied later: what the machine foresees by itself ends with a page.
+/// Four rows at once: the query is loaded once for them, and their sums do not wait for each other. Meanwhile the memory
+/// at the addresses `ahead` is fetched, to be multiplied later: what the machine foresees by itself ends with a page.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn four_dots_f16_avx512(query: &[f32], rows: [&[f16]; 4], ahead: [*const f16; 4]) -> [f32; 4] {

@@ -46,7 +46,8 @@ proptest! {
             None => prop_assert!(rows.listed_from(RowId(0)).is_none()),
             Some(_) => {
                 let listed = |(first, count)| rows.listed_from(first).unwrap().take(count);
-                prop_assert_eq!(parts.iter().copied().flat_map(listed).collect::<Vec<_>>(), set.into_iter().map(RowId).collect::<Vec<_>>());
+                let all: Vec<RowId> = parts.iter().copied().flat_map(listed).collect();
+                prop_assert_eq!(all, set.into_iter().map(RowId).collect::<Vec<_>>());
                 let largest = parts.iter().map(|(_, count)| *count).max().unwrap_or_default();
                 prop_assert!(parts.len() <= shares && largest <= (rows.count(TOTAL) as usize).div_ceil(shares).max(1));
             }
