@@ -1,5 +1,7 @@
 //! A set of rows: what a filter matches, and what the store's field indexes are made of. The only home of `roaring`.
 
+use std::collections::BTreeMap;
+
 use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::passage::RowId;
@@ -81,13 +83,6 @@ impl Rows {
     pub(crate) fn or(self, other: Self) -> Self {
         !(!self).and(!other)
     }
-
-    /// Adds the rows of the block numbered `number`.
-    pub(crate) fn add_block(&mut self, number: u64, block: Block) {
-        let high = u32::try_from(number >> BLOCK_BITS).unwrap_or(u32::MAX);
-        let block = RoaringTreemap::from_bitmaps([(high, block.0)]);
-        if self.inverted { self.listed -= block } else { self.listed |= block }
-    }
 }
 
 impl std::ops::Not for Rows {
@@ -150,6 +145,48 @@ impl Block {
         let belongs = |row: Option<u32>| row.is_some_and(|row| row >> BLOCK_BITS == (number & 0xffff) as u32);
         (bytes.is_empty() && belongs(rows.min()) && belongs(rows.max())).then_some(Self(rows))
     }
+}
+
+/// Rows that come as blocks, many of one number, such as those of each value in a range.
+#[derive(Default)]
+pub(crate) struct Gathering {
+    rows: RoaringTreemap,
+    /// A bit for each row of a block of which small blocks came: to unite them in compressed form would copy what is
+    /// there for each.
+    dense: BTreeMap<u64, Box<[u8]>>,
+}
+
+/// From as many rows on, uniting compressed blocks takes less than setting bits.
+const LARGE_BLOCK: u64 = 64;
+
+impl Gathering {
+    /// Adds the rows of the block numbered `number`.
+    pub(crate) fn add(&mut self, number: u64, Block(block): Block) {
+        if block.len() >= LARGE_BLOCK {
+            self.rows |= treemap(number, block);
+            return;
+        }
+        let bits = self.dense.entry(number).or_insert_with(|| vec![0; (1 << BLOCK_BITS) / 8].into());
+        for row in block {
+            let place = (row & 0xffff) as usize;
+            if let Some(byte) = bits.get_mut(place / 8) {
+                *byte |= 1 << (place % 8);
+            }
+        }
+    }
+
+    pub(crate) fn into_rows(mut self) -> Rows {
+        for (number, bits) in self.dense {
+            let first = (number & 0xffff) as u32;
+            self.rows |= treemap(number, RoaringBitmap::from_lsb0_bytes(first << BLOCK_BITS, &bits));
+        }
+        Rows { listed: self.rows, inverted: false }
+    }
+}
+
+/// The rows of the block numbered `number`, of which `low` has the low 32 bits.
+fn treemap(number: u64, low: RoaringBitmap) -> RoaringTreemap {
+    RoaringTreemap::from_bitmaps([(u32::try_from(number >> BLOCK_BITS).unwrap_or(u32::MAX), low)])
 }
 
 fn low(row: RowId) -> u32 {

@@ -64,8 +64,27 @@ proptest! {
         prop_assert_eq!(Block::from_bytes(number, &bytes), Some(block.clone()));
         prop_assert_eq!(Block::from_bytes(number ^ 1, &bytes), None);
         prop_assert_eq!(Block::from_bytes(number, &bytes[..bytes.len() - 1]), None);
-        let mut all = Rows::none();
-        all.add_block(number, block);
-        prop_assert_eq!(all.listed().unwrap().collect::<Vec<_>>(), rows);
+        let mut all = Gathering::default();
+        all.add(number, block);
+        prop_assert_eq!(all.into_rows().listed().unwrap().collect::<Vec<_>>(), rows);
+    }
+
+    #[test]
+    fn blocks_of_one_number_and_of_others_are_united(
+        parts in proptest::collection::vec((0u64..3, proptest::collection::btree_set(any::<u16>(), 1..150)), 0..20)
+    ) {
+        let (mut all, mut rows) = (Gathering::default(), BTreeSet::new());
+        for (number, low) in parts {
+            // Of two neighbours, and one whose rows differ from theirs above the low 32 bits.
+            let number = [0xffff, 0x1_0000, 0x2_ffff][number as usize];
+            let mut block = Block::default();
+            for low in low {
+                let row = number << 16 | u64::from(low);
+                block.insert(RowId(row));
+                rows.insert(RowId(row));
+            }
+            all.add(number, block);
+        }
+        prop_assert_eq!(all.into_rows().listed().unwrap().collect::<BTreeSet<_>>(), rows);
     }
 }

@@ -125,7 +125,7 @@ pub(crate) struct Change {
 }
 
 /// A key as the checksum sees it.
-pub(crate) trait KeyBytes {
+pub(crate) trait KeyBytes: Copy {
     fn key_bytes(&self) -> impl AsRef<[u8]>;
     fn name(&self) -> String;
 }
@@ -202,9 +202,8 @@ fn seal_bytes(kind: Kind, key: impl KeyBytes, payload: &[u8]) -> Result<Vec<u8>>
 
 /// The record in an envelope, every byte of it accounted for.
 pub(crate) fn unseal<T: Decode<()>>(kind: Kind, key: impl KeyBytes, bytes: &[u8]) -> Result<T> {
-    let name = key.name();
     let payload = unseal_bytes(kind, key, bytes)?;
-    let malformed = || damaged(kind, &name, "its payload is malformed");
+    let malformed = || damaged(kind, &key.name(), "its payload is malformed");
     let (record, consumed) =
         bincode::decode_from_slice(payload, CONFIG).map_err(|source| malformed().with_source(source))?;
     if consumed == payload.len() { Ok(record) } else { Err(malformed()) }
@@ -229,10 +228,11 @@ pub(crate) fn unseal_embedding_into(key: u64, bytes: &[u8], dimension: usize, ou
 }
 
 fn unseal_bytes(kind: Kind, key: impl KeyBytes, bytes: &[u8]) -> Result<&[u8]> {
-    let name = key.name();
-    let (body, stored) = bytes.split_last_chunk::<CHECKSUM>().ok_or_else(|| damaged(kind, &name, "it is cut off"))?;
+    // A name costs more than all the rest, and a range has a record for each value.
+    let damaged = |why| damaged(kind, &key.name(), why);
+    let (body, stored) = bytes.split_last_chunk::<CHECKSUM>().ok_or_else(|| damaged("it is cut off"))?;
     if checksum(key, body) != u64::from_le_bytes(*stored) {
-        return Err(damaged(kind, &name, "its checksum does not match"));
+        return Err(damaged("its checksum does not match"));
     }
     match body {
         [k, VERSION, 0, 0, a, b, c, d, payload @ ..]
@@ -243,10 +243,11 @@ fn unseal_bytes(kind: Kind, key: impl KeyBytes, bytes: &[u8]) -> Result<&[u8]> {
         [k, version, ..] if *k == kind as u8 && *version > VERSION => Err(Error::new(
             ErrorKind::Incompatible,
             format!(
-                "{kind:?} record {name} has version {version}, this program reads up to {VERSION}; use a newer Marcato"
+                "{kind:?} record {} has version {version}, this program reads up to {VERSION}; use a newer Marcato",
+                key.name()
             ),
         )),
-        _ => Err(damaged(kind, &name, "its header is malformed")),
+        _ => Err(damaged("its header is malformed")),
     }
 }
 
@@ -269,7 +270,7 @@ fn damaged(kind: Kind, name: &str, why: &str) -> Error {
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub fn fuzz_record(bytes: &[u8]) {
-    fn again<T: Encode + Decode<()>>(kind: Kind, key: impl KeyBytes + Copy, bytes: &[u8]) {
+    fn again<T: Encode + Decode<()>>(kind: Kind, key: impl KeyBytes, bytes: &[u8]) {
         if let Ok(record) = unseal::<T>(kind, key, bytes) {
             assert!(seal(kind, key, &record).is_ok_and(|sealed| sealed == bytes));
         }

@@ -7,6 +7,8 @@
 //! | | the value: boolean 1; number 10; date 16; string with 0 as 0 255, ended by 0 1; otherwise nothing |
 //! | 8 | the block's number, big-endian |
 
+use std::borrow::Cow;
+
 use crate::atom::{Atom, Number, Span};
 
 /// Strings of more bytes than this are not in an index themselves: it only says that the row has one.
@@ -104,29 +106,38 @@ impl EntryKind {
 }
 
 /// A key taken apart.
-pub(super) struct Key {
+pub(super) struct Key<'k> {
     pub(super) block: u64,
-    value: Vec<u8>,
+    value: &'k [u8],
     kind: u8,
 }
 
-impl Key {
-    pub(super) fn parse(key: &[u8]) -> Option<Self> {
+impl<'k> Key<'k> {
+    pub(super) fn parse(key: &'k [u8]) -> Option<Self> {
         let (head, block) = key.split_last_chunk::<8>()?;
         let (_, rest) = head.split_first_chunk::<4>()?;
         let (kind, value) = rest.split_first()?;
-        let mut value = value.to_vec();
-        if *kind == EntryKind::Text as u8 {
-            value.truncate(value.len().checked_sub(2)?);
-            let mut after_zero = false;
-            value.retain(|byte| !std::mem::replace(&mut after_zero, *byte == 0));
-        }
         Some(Self { block: u64::from_be_bytes(*block), value, kind: *kind })
     }
 
-    /// The boolean, number or string that it is of.
-    pub(super) fn atom(&self) -> Option<Atom<'_>> {
-        match (self.kind, self.value.as_slice()) {
+    /// The value that it is of, zeros as they were; `None` if it is cut off.
+    pub(super) fn value(&self) -> Option<Cow<'k, [u8]>> {
+        if self.kind != EntryKind::Text as u8 {
+            return Some(Cow::Borrowed(self.value));
+        }
+        let (text, _) = self.value.split_last_chunk::<2>()?;
+        if !text.contains(&0) {
+            return Some(Cow::Borrowed(text));
+        }
+        let mut text = text.to_vec();
+        let mut after_zero = false;
+        text.retain(|byte| !std::mem::replace(&mut after_zero, *byte == 0));
+        Some(Cow::Owned(text))
+    }
+
+    /// The boolean, number or string that it is of, whose [`value`](Self::value) is `value`.
+    pub(super) fn atom<'v>(&self, value: &'v [u8]) -> Option<Atom<'v>> {
+        match (self.kind, value) {
             (2, [value]) => Some(Atom::Bool(*value != 0)),
             (3, number) => {
                 let (floor, rest) = number.split_first_chunk::<8>()?;

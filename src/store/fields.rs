@@ -18,7 +18,7 @@ use crate::atom::Atom;
 use crate::error::{Error, Result};
 use crate::field::{Field, Found, Subject};
 use crate::passage::{Metadata, RowId};
-use crate::rows::{Block, Rows};
+use crate::rows::{Block, Gathering, Rows};
 
 /// Entries that are held in memory while an index is built.
 const ENTRIES_AT_ONCE: usize = 1 << 18;
@@ -93,7 +93,10 @@ impl Reader {
         let mut rows = Rows::none();
         for kind in [EntryKind::Bool, EntryKind::Number, EntryKind::Text] {
             let unbounded = (Bound::Unbounded, Bound::Unbounded);
-            let found = self.walk(field, kind, unbounded, &mut |key| Ok(holds(key.atom().ok_or_else(malformed)?)))?;
+            let found = self.walk(field, kind, unbounded, &mut |key| {
+                let value = key.value().ok_or_else(malformed)?;
+                Ok(holds(key.atom(&value).ok_or_else(malformed)?))
+            })?;
             let Some(found) = found else { return Ok(None) };
             rows = rows.or(found);
         }
@@ -105,7 +108,7 @@ impl Reader {
         field: &Field,
         kind: EntryKind,
         (low, high): EntryRange<'_>,
-        wanted: &mut dyn FnMut(&Key) -> Result<bool>,
+        wanted: &mut dyn FnMut(&Key<'_>) -> Result<bool>,
     ) -> Result<Option<Rows>> {
         let (number, table) =
             match (self.fields.indexed.iter().find(|(_, indexed)| indexed == field), &self.fields.table) {
@@ -125,18 +128,18 @@ impl Reader {
             Bound::Unbounded => [kind.prefix(number).as_slice(), &[u8::MAX; 12]].concat(),
         };
         guarded(|| {
-            let mut rows = Rows::none();
             if low >= high {
-                return Ok(Some(rows));
+                return Ok(Some(Rows::none()));
             }
+            let mut rows = Gathering::default();
             for entry in table.range::<&[u8]>(low.as_slice()..high.as_slice()).map_err(failed)? {
                 let (key, value) = entry.map_err(failed)?;
                 let parsed = Key::parse(key.value()).ok_or_else(malformed)?;
                 if wanted(&parsed)? {
-                    rows.add_block(parsed.block, unseal_rows(key.value(), parsed.block, value.value())?);
+                    rows.add(parsed.block, unseal_rows(key.value(), parsed.block, value.value())?);
                 }
             }
-            Ok(Some(rows))
+            Ok(Some(rows.into_rows()))
         })
     }
 }

@@ -18,7 +18,8 @@ proptest! {
         prop_assert_eq!(first.cmp(&second), a.cmp(&b).then(block.cmp(&other)));
         prop_assert_eq!(first.starts_with(&Entry::Text(&b).prefix(7)), a == b);
         let key = Key::parse(&first).unwrap();
-        prop_assert_eq!((key.atom(), key.block), (Some(Atom::Text(&a)), block));
+        let value = key.value().unwrap();
+        prop_assert_eq!((key.atom(&value), key.block), (Some(Atom::Text(&a)), block));
     }
 
     #[test]
@@ -26,7 +27,8 @@ proptest! {
         let (first, second) = (Entry::Number(a).key(7, block), Entry::Number(b).key(7, block));
         prop_assert_eq!(first.cmp(&second), a.cmp(&b));
         let key = Key::parse(&first).unwrap();
-        prop_assert_eq!(key.atom(), Some(Atom::Number(a)));
+        let value = key.value().unwrap();
+        prop_assert_eq!(key.atom(&value), Some(Atom::Number(a)));
         let (c, d) = (i128::from(c), i128::from(d));
         prop_assert_eq!(Entry::Date(c).prefix(7).cmp(&Entry::Date(d).prefix(7)), c.cmp(&d));
     }
