@@ -8,8 +8,9 @@ use std::fs;
 use std::path::Path;
 
 /// Files at the root of `src/` that every folder may use.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
     "atom",
+    "candidate",
     "embedding",
     "error",
     "field",

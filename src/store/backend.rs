@@ -189,7 +189,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase> {
 
 /// What `open` gives, once it has the lock of the file that has the name `path` now: whoever had it locked may have put
 /// another in its place, after it was opened and before it was locked.
-fn unreplaced<T>(path: &Path, open: impl Fn() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+pub(super) fn unreplaced<T>(path: &Path, open: impl Fn() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
     loop {
         let before = file_number(path);
         let opened = open()?;

@@ -170,6 +170,9 @@ fn a_record_is_refused_under_another_key_or_kind() {
     assert_eq!(refused(unseal::<u64>(Kind::Change, "a", &bytes)).kind(), ErrorKind::Corrupt);
     let bytes = seal_embedding(7, &numbers()).unwrap();
     assert_eq!(refused(unseal_embedding(8, &bytes, 3)).kind(), ErrorKind::Corrupt);
+    let bytes = seal_rows(b"key", &rows()).unwrap();
+    let error = refused(unseal_rows(b"\x01\xff", 2, &bytes));
+    assert!(error.to_string().contains("record [01, ff]"), "which one: {error}");
 }
 
 #[test]

@@ -91,6 +91,27 @@ fn an_index_that_was_left_behind_is_built_anew() {
     }
 }
 
+/// A batch must not bring an index up to date that missed others: it would count as whole.
+#[test]
+fn an_index_that_was_left_behind_is_not_written_to() {
+    let (_folder, path) = sample();
+    let store = open(&path).unwrap();
+    store
+        .in_transaction(|transaction| {
+            let mut settings = transaction.open_table(SETTINGS).unwrap();
+            let mut state: State =
+                unseal(Kind::State, STATE_KEY, settings.get(STATE_KEY).unwrap().unwrap().value()).unwrap();
+            state.nonce ^= 1;
+            settings.insert(STATE_KEY, seal(Kind::State, STATE_KEY, &state).unwrap().as_slice()).unwrap();
+            Ok(())
+        })
+        .unwrap();
+    put(&store, &["e"], 2005);
+    assert_eq!(before(&store, 3000), None, "it is passed over");
+    drop(store);
+    assert_eq!(before(&open(&path).unwrap(), 3000), Some(4), "and built anew");
+}
+
 #[test]
 fn a_damaged_entry_is_noticed_and_mended_by_a_new_index() {
     let (_folder, path) = sample();

@@ -1,13 +1,18 @@
 //! The file: made whole or not at all, held by one, and never taken for what it is not.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableDatabase};
+use redb::{Database, ReadableDatabase, ReadableTable};
+use tempfile::TempDir;
 
-use super::{Batch, Store, add, contents, create, file_system, ids, made, open, refused};
+use super::super::backend;
+use super::super::codec::{LexicalSettings, Settings};
+use super::super::schema::EMBEDDINGS;
+use super::{Batch, Store, add, contents, create, file_system, ids, made, open, refused, settings, tamper};
 use crate::error::ErrorKind;
 
 #[test]
@@ -56,12 +61,15 @@ fn a_missing_file_is_not_found() {
     assert!(!path.exists(), "opening makes nothing");
 }
 
-/// Creation stopped before the rename: with nothing, half a file, or a sound file of a store.
+/// Creation, or a copy, stopped before the rename: with nothing, half a file, or a sound file of a store.
 #[test]
 fn what_an_interrupted_creation_left_is_overcome() {
-    let (_elsewhere, sound, _) = made();
-    let sound = fs::read(sound).unwrap();
-    for left in [b"".as_slice(), b"garbage", &sound[..4096], &sound[..sound.len() / 2], &sound] {
+    let (_elsewhere, path, store) = made();
+    let sound = fs::read(&path).unwrap();
+    add(&store, &[("left", "by a copy")]);
+    drop(store);
+    let copied = fs::read(&path).unwrap();
+    for left in [b"".as_slice(), b"garbage", &sound[..4096], &sound[..sound.len() / 2], &sound, &copied] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.redb");
         fs::write(folder.path().join("store.new"), left).unwrap();
@@ -72,6 +80,83 @@ fn what_an_interrupted_creation_left_is_overcome() {
         assert_eq!(ids(&open(&path).unwrap()), ["a"]);
         assert!(!folder.path().join("store.new").exists());
     }
+}
+
+#[test]
+fn opening_for_writing_removes_what_an_interrupted_copy_left() {
+    let (folder, path, store) = made();
+    let left = folder.path().join("store.new");
+    fs::write(&left, "half a copy").unwrap();
+    drop(store);
+    drop(Store::open_read_only(&path).unwrap());
+    assert!(left.exists(), "a reader has no lock on it");
+    drop(open(&path).unwrap());
+    assert!(!left.exists());
+}
+
+/// Whoever had the lock before may have put another file in the place of the one that waits for it.
+#[test]
+#[cfg(unix)]
+fn a_file_that_was_replaced_while_it_was_opened_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("store.redb"), folder.path().join("other"));
+    fs::write(&path, "old").unwrap();
+    fs::write(&other, "new").unwrap();
+    let opened = backend::unreplaced(&path, || {
+        let content = fs::read_to_string(&path).unwrap();
+        let _ = fs::rename(&other, &path);
+        Ok(content)
+    });
+    assert_eq!(opened.unwrap(), "new");
+}
+
+/// A store whose embeddings, which are of any length, are sound; only such a one is copied.
+fn sound() -> (TempDir, PathBuf, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let settings = Settings { similarity: "dot".into(), ..settings() };
+    let store = Store::create(&file_system(), &path, settings, &LexicalSettings::default()).unwrap();
+    (folder, path, store)
+}
+
+#[test]
+fn a_compacted_store_keeps_the_old_file_only_for_its_readers() {
+    let (_folder, path, store) = sound();
+    add(&store, &[("a", "1")]);
+    let reader = store.reader().unwrap();
+    store.compact(&path).unwrap();
+    add(&store, &[("b", "2")]);
+    store.close_unread();
+    assert_eq!(store.handles.read().len(), 2);
+    assert_eq!(reader.passages().unwrap().count(), 1, "it sees what it saw");
+    drop(reader);
+    store.close_unread();
+    assert_eq!(store.handles.read().len(), 1);
+    assert_eq!(ids(&store), ["a", "b"]);
+}
+
+#[test]
+fn a_damaged_store_is_not_copied() {
+    let (folder, path, store) = sound();
+    add(&store, &[("a", "1"), ("b", "2")]);
+    store.copy(&folder.path().join("sound.redb")).unwrap();
+    drop(store);
+    tamper(&path, |transaction| {
+        let mut embeddings = transaction.open_table(EMBEDDINGS).unwrap();
+        let (row, mut bytes) = {
+            let (row, bytes) = embeddings.last().unwrap().unwrap();
+            (row.value(), bytes.value().to_vec())
+        };
+        bytes[9] ^= 1;
+        embeddings.insert(row, bytes.as_slice()).unwrap();
+    });
+    let store = open(&path).unwrap();
+    let copy = folder.path().join("copy.redb");
+    for error in [refused(store.copy(&copy)), refused(store.compact(&path))] {
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+    assert!(!copy.exists() && !folder.path().join("copy.new").exists() && !folder.path().join("store.new").exists());
+    assert_eq!(store.reader().unwrap().passages().unwrap().count(), 2, "and what can be read still is");
 }
 
 #[test]
