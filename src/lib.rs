@@ -23,6 +23,7 @@
 
 mod atom;
 mod bi_encoder;
+mod candidate;
 mod collection;
 mod cross_encoder;
 mod embedding;

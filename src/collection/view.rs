@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use crate::candidate::Candidate;
 use crate::error::Result;
 #[cfg(feature = "usearch")]
 use crate::index::HnswIndex;
-use crate::index::{Candidate, ExactIndex, VectorIndex};
+use crate::index::{ExactIndex, VectorIndex};
 use crate::passage::RowId;
 use crate::progress::{OnProgress, Stage, report};
 use crate::rows::Rows;

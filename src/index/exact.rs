@@ -3,14 +3,13 @@
 //! The rows' embeddings lie one after another in one matrix, without gaps, so a scan runs at the speed of memory:
 //! up to some tens of thousands of rows it is also the quickest view.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 use std::thread;
 
 use half::f16;
 
 use super::slot_map::SlotMap;
-use super::{Candidate, Direction, VectorIndex, check_dimension, check_embedding};
+use super::{Direction, VectorIndex, check_dimension, check_embedding};
+use crate::candidate::{Best, Candidate};
 use crate::error::Result;
 use crate::kernels;
 use crate::passage::RowId;
@@ -128,7 +127,7 @@ fn in_parallel<P: Copy + Send>(
         scan(&mut best, first);
         for helper in helpers {
             match helper.join() {
-                Ok(theirs) => theirs.heap.into_iter().for_each(|Ranked(candidate)| best.offer(candidate)),
+                Ok(theirs) => best.merge(theirs),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
@@ -191,20 +190,7 @@ impl VectorIndex for ExactIndex {
     }
 }
 
-/// The best `k` candidates seen so far.
-struct Best {
-    k: usize,
-    /// The worst of them on top.
-    heap: BinaryHeap<Ranked>,
-    /// What scores less is not among the best.
-    floor: f32,
-}
-
 impl Best {
-    fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::with_capacity(k), floor: f32::NEG_INFINITY }
-    }
-
     fn scan(&mut self, query: &Direction, matrix: &[f16], rows: &[RowId], scales: &[f32]) {
         let mut dots = [0.0; BLOCK];
         let blocks = matrix.chunks(BLOCK * query.unit.len()).zip(rows.chunks(BLOCK).zip(scales.chunks(BLOCK)));
@@ -214,7 +200,7 @@ impl Best {
             for ((&row, &scale), &dot) in rows.iter().zip(scales).zip(&*dots) {
                 let score = query.score(dot * scale);
                 // Nearly every row ends here: the heap is asked about few.
-                if score >= self.floor {
+                if score >= self.floor() {
                     self.offer(Candidate { row, score });
                 }
             }
@@ -239,53 +225,11 @@ impl Best {
         kernels::scattered_dots_f16(&query.unit, embeddings, dots);
         for ((&slot, &dot), &scale) in slots.iter().zip(&*dots).zip(&scales) {
             let score = query.score(dot * scale);
-            if score >= self.floor
+            if score >= self.floor()
                 && let Some(&row) = index.rows.get(slot)
             {
                 self.offer(Candidate { row, score });
             }
         }
     }
-
-    fn offer(&mut self, candidate: Candidate) {
-        if self.heap.len() < self.k {
-            self.heap.push(Ranked(candidate));
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && candidate.rank(&worst.0) == Ordering::Less
-        {
-            *worst = Ranked(candidate);
-        }
-        if self.heap.len() == self.k
-            && let Some(Ranked(worst)) = self.heap.peek()
-        {
-            self.floor = worst.score;
-        }
-    }
-
-    fn into_sorted(self) -> Vec<Candidate> {
-        self.heap.into_sorted_vec().into_iter().map(|Ranked(candidate)| candidate).collect()
-    }
 }
-
-/// A candidate in the order of [`Candidate::rank`]: the greatest is the worst.
-struct Ranked(Candidate);
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.rank(&other.0)
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Ranked {}

@@ -20,7 +20,8 @@ use half::f16;
 use usearch::ffi::{IndexOptions, Matches, MetricKind, ScalarKind};
 
 use super::slots::Slots;
-use super::{Candidate, Direction, VectorIndex, check_dimension, check_embedding, pipe};
+use super::{Direction, VectorIndex, check_dimension, check_embedding, pipe};
+use crate::candidate::Candidate;
 use crate::error::{Error, Result};
 use crate::passage::RowId;
 use crate::rows::Rows;

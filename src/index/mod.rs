@@ -16,14 +16,13 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
-
 use half::f16;
 
 pub(crate) use exact::ExactIndex;
 #[cfg(feature = "usearch")]
 pub(crate) use hnsw::HnswIndex;
 
+use crate::candidate::Candidate;
 use crate::error::{Error, Result};
 use crate::passage::RowId;
 use crate::rows::Rows;
@@ -31,21 +30,6 @@ use crate::similarity::Similarity;
 
 /// The widest embedding that a view takes: more than any encoder makes, and low enough that no size overflows.
 pub(crate) const MAX_DIMENSION: usize = 1 << 16;
-
-/// A row that a search found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Candidate {
-    pub(crate) row: RowId,
-    /// The similarity to the query, within the rounding of the view; higher is more alike.
-    pub(crate) score: f32,
-}
-
-impl Candidate {
-    /// Best first; equal scores by row, so that the order never depends on how a view is laid out.
-    fn rank(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.row.cmp(&other.row))
-    }
-}
 
 /// A view of the embeddings of a collection.
 ///

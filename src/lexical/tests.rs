@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::query::{Piece, pieces};
-use super::search::Match;
 use super::{Analysis, Document, LexicalIndex};
+use crate::candidate::Candidate;
 use crate::error::ErrorKind;
 use crate::language::Language;
 use crate::passage::RowId;
@@ -44,7 +44,7 @@ fn of(language: Language, texts: &[&str]) -> LexicalIndex {
     index
 }
 
-fn rows(found: &[Match]) -> Vec<u64> {
+fn rows(found: &[Candidate]) -> Vec<u64> {
     found.iter().map(|found| found.row.0).collect()
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use half::f16;
 use proptest::prelude::*;
 
-use super::super::{Candidate, Direction, ExactIndex, MAX_DIMENSION, VectorIndex};
+use super::super::{Direction, ExactIndex, MAX_DIMENSION, VectorIndex};
 use super::{Source, rows, stored};
+use crate::candidate::Candidate;
 use crate::error::ErrorKind;
 use crate::kernels::{self, similarity_f32};
 use crate::passage::RowId;

@@ -13,7 +13,8 @@ mod snapshot;
 
 use half::f16;
 
-use super::{Candidate, VectorIndex};
+use super::VectorIndex;
+use crate::candidate::Candidate;
 use crate::passage::RowId;
 
 /// Repeatable numbers: SplitMix64, and normal ones by Box and Muller.
