@@ -81,6 +81,26 @@ impl Field {
         self.0 == Place::Id
     }
 
+    /// All that the field has in `subject`, as one text that equals another where the values do; `None` if it is not
+    /// there, or null.
+    pub(crate) fn written(&self, subject: Subject<'_>) -> Option<String> {
+        match &self.0 {
+            Place::Id => Some(subject.id.to_owned()),
+            Place::Title => subject.title.map(str::to_owned),
+            Place::Text => Some(subject.text.to_owned()),
+            Place::Metadata(names) => {
+                let (first, rest) = names.split_first()?;
+                let mut found = Vec::new();
+                values(subject.metadata.get(first)?, rest, &mut found);
+                match found.as_slice() {
+                    [] => None,
+                    [value] => Some(value.to_string()),
+                    several => serde_json::to_string(several).ok(),
+                }
+            }
+        }
+    }
+
     /// Hands what the field has in `subject` to `see`, until it returns true; whether it did.
     pub(crate) fn find<'a>(&self, subject: Subject<'a>, see: &mut dyn FnMut(Found<'a>) -> bool) -> bool {
         let text = match &self.0 {
@@ -93,6 +113,19 @@ impl Field {
             }
         };
         text.is_some_and(|text| see(Found::Present) || see(Found::Atom { atom: Atom::Text(text), listed: false }))
+    }
+}
+
+/// The values that are found behind `names`. Recursion ends with the value, whose depth is limited.
+fn values<'a>(value: &'a Value, names: &[String], found: &mut Vec<&'a Value>) {
+    match (value, names.split_first()) {
+        (Value::Null, _) => {}
+        (Value::Array(items), Some(_)) => items.iter().for_each(|item| values(item, names, found)),
+        (Value::Object(fields), Some((first, rest))) => {
+            fields.get(first).into_iter().for_each(|value| values(value, rest, found));
+        }
+        (_, Some(_)) => {}
+        (value, None) => found.push(value),
     }
 }
 

@@ -34,7 +34,7 @@ impl Query<'_> {
         };
         if let Some(field) = &self.collapse
             && !hits.is_empty()
-            && hits.iter().all(|hit| hit.metadata.get(field).is_none_or(serde_json::Value::is_null))
+            && hits.iter().all(|hit| field.written(hit.subject()).is_none())
         {
             warnings.push(Warning::NothingToCollapse(field.clone()));
         }

@@ -6,20 +6,19 @@ use half::f16;
 
 use super::fuse::Found;
 use crate::error::Result;
+use crate::field::Field;
 use crate::store::Reader;
 
 /// How many candidates the choice by maximal marginal relevance has at least.
 pub(super) const MMR_POOL: usize = 100;
 
-/// Leaves the best of those that have the same value in the metadata field. A passage without the field is a group of
-/// its own.
-pub(super) fn collapse(reader: &Reader, field: &str, found: &mut Vec<Found>) -> Result<()> {
+/// Leaves the best of those that have the same value in the field. A passage without the field is a group of its own.
+pub(super) fn collapse(reader: &Reader, field: &Field, found: &mut Vec<Found>) -> Result<()> {
     let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(found.len());
     for candidate in found.drain(..) {
         let passage = reader.known_passage(candidate.row)?;
-        let value = passage.metadata.get(field).filter(|value| !value.is_null());
-        if value.is_none_or(|value| seen.insert(value.to_string())) {
+        if field.written(passage.subject()).is_none_or(|value| seen.insert(value)) {
             kept.push(candidate);
         }
     }

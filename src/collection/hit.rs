@@ -1,6 +1,7 @@
 //! What a query gives back.
 
 use super::highlight::Highlight;
+use crate::field::Subject;
 use crate::passage::{Metadata, PassageId};
 
 /// A passage that answers a query.
@@ -23,6 +24,13 @@ pub struct Hit {
     pub metadata: Metadata,
     /// Where in the text the answer is, if the query asked for it.
     pub highlight: Option<Highlight>,
+}
+
+impl Hit {
+    /// What fields of it are looked up in.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject { id: self.id.as_str(), title: self.title.as_deref(), text: &self.text, metadata: &self.metadata }
+    }
 }
 
 /// The scores of a hit, stage by stage; a stage that did not look at it has none.

@@ -145,8 +145,8 @@ pub enum Warning {
         /// How many were read.
         read: u64,
     },
-    /// No hit has this field of the metadata by which hits are collapsed, so none was left out.
-    NothingToCollapse(String),
+    /// No hit has this field by which hits are collapsed, so none was left out.
+    NothingToCollapse(Field),
     /// The filter matches no passage at all, whatever the question.
     NoMatch,
 }

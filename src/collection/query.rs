@@ -7,6 +7,7 @@ use super::rerank::{Reranker, Stage};
 use super::{Collection, Hit};
 use crate::embedding::Embedding;
 use crate::error::Result;
+use crate::field::Field;
 use crate::filter::Filter;
 use crate::passage::PassageId;
 
@@ -33,7 +34,7 @@ pub struct Query<'c> {
     pub(super) offset: usize,
     pub(super) min_score: Option<f32>,
     pub(super) stages: Vec<Stage<'c>>,
-    pub(super) collapse: Option<String>,
+    pub(super) collapse: Option<Field>,
     pub(super) mmr: Option<f32>,
     pub(super) highlight: bool,
     pub(super) exact: bool,
@@ -216,9 +217,9 @@ impl<'c> Query<'c> {
         self
     }
 
-    /// Keeps the best of the passages that have the same value in this field of their metadata. Those without the field
-    /// are all kept.
-    pub fn collapse(mut self, field: impl Into<String>) -> Self {
+    /// Keeps the best of the passages that have the same value in this field, such as `source` or `author.name`. Those
+    /// without the field are all kept.
+    pub fn collapse(mut self, field: impl Into<Field>) -> Self {
         self.collapse = Some(field.into());
         self
     }

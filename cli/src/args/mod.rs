@@ -211,7 +211,7 @@ pub(crate) struct Query {
     /// How many candidates it reads, one number for each --rerank
     #[arg(long, value_name = "N", value_parser = positive, requires = "rerank")]
     pub(crate) rerank_top: Vec<usize>,
-    /// Keep the best passage of those with the same value in this field of their metadata
+    /// Keep the best passage of those with the same value in this field, such as source or author.name
     #[arg(long, value_name = "FIELD")]
     pub(crate) collapse: Option<String>,
     /// Prefer passages that differ from those above them: 1 for relevance alone, 0 for difference alone

@@ -101,7 +101,7 @@ fn shape<'c>(query: Query<'c>, args: &'c Args, stages: &'c [(Box<dyn Reranker>, 
         query = query.min_score(min_score);
     }
     if let Some(field) = &args.collapse {
-        query = query.collapse(field);
+        query = query.collapse(field.as_str());
     }
     if let Some(lambda) = args.mmr {
         query = query.mmr(lambda);

@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde_json::json;
+
 use super::super::fuse::DEPTH;
 use super::super::{Fusion, Mode, Reranker};
-use super::{Collection, Dice, Index, bare, embedding, ids, names, refused, with_toy};
+use super::{Collection, Dice, Index, WIDTH, bare, embedding, ids, names, refused, with_toy};
+use crate::embedding::Embedding;
 use crate::error::{ErrorKind, Result};
 use crate::passage::Passage;
 
@@ -195,6 +198,42 @@ fn a_group_has_one_hit_its_best() {
     assert_eq!((grouped.hits, grouped.warnings), (best, Vec::new()));
     assert_eq!(unknown.hits, all[..50]);
     assert_eq!(unknown.warnings, [crate::Warning::NothingToCollapse("nowhere".into())]);
+}
+
+#[test]
+fn a_group_is_told_by_any_field_that_a_filter_can_name() {
+    let collection = bare(Index::Exact).in_memory().unwrap();
+    let values = [
+        json!({"author": {"name": "A"}}),
+        json!({"author": {"name": "A", "born": 1815}}),
+        json!({"author": [{"name": "A"}, {"name": "B"}]}),
+        json!({"author": [{"name": "A"}, {"name": "B", "born": 1852}]}),
+        json!({"author": {"name": null}}),
+        json!({"author": "A"}),
+    ];
+    // The further down, the greater the angle.
+    let direction = |n: usize| {
+        let mut numbers = vec![0.0; WIDTH];
+        (numbers[0], numbers[1]) = (1.0, n as f32);
+        Embedding::new(numbers).unwrap()
+    };
+    let passage = |(n, value): (usize, serde_json::Value)| {
+        let title = ["one", "two"][n % 2];
+        Passage::new("x")
+            .id(n.to_string())
+            .title(title)
+            .metadata(value.as_object().unwrap().clone())
+            .embedding(direction(n))
+    };
+    collection.add(values.into_iter().enumerate().map(passage)).unwrap();
+    let ask = |field: &str| -> Vec<String> {
+        let hits = collection.query_embedding(direction(0)).top(10).collapse(field).run().unwrap();
+        hits.iter().map(|hit| hit.id.to_string()).collect()
+    };
+    assert_eq!(ask("author.name"), ["0", "2", "4", "5"], "of a null and of no object there is no name");
+    assert_eq!(ask("author"), ["0", "1", "2", "3", "4", "5"]);
+    assert_eq!(ask("title"), ["0", "1"]);
+    assert_eq!(ask("id").len(), 6);
 }
 
 #[test]
