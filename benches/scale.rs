@@ -180,7 +180,7 @@ fn large(path: &Path, rows: usize) {
         "raw usearch: {raw:.0} rows/s on one thread; Marcato's index is made at {:.2} of that",
         rows as f64 / rebuilt / raw
     );
-    // Up to what Marcato chose: at the same expansion both find the same.
+    // Up to what Marcato chose: at the same expansion both find about the same.
     for expansion in [64, 128, 256, 512, 1024, 2048, 4096] {
         graph.change_expansion_search(expansion);
         let mut times = Vec::new();

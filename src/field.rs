@@ -91,7 +91,10 @@ impl Field {
             Place::Metadata(names) => {
                 let (first, rest) = names.split_first()?;
                 let mut found = Vec::new();
-                values(subject.metadata.get(first)?, rest, &mut found);
+                values(subject.metadata.get(first)?, rest, &mut |value| {
+                    found.push(value);
+                    false
+                });
                 match found.as_slice() {
                     [] => None,
                     [value] => Some(value.to_string()),
@@ -109,36 +112,31 @@ impl Field {
             Place::Text => Some(subject.text),
             Place::Metadata(names) => {
                 let Some((first, rest)) = names.split_first() else { return false };
-                return subject.metadata.get(first).is_some_and(|value| find(value, rest, false, see));
+                let Some(value) = subject.metadata.get(first) else { return false };
+                return values(value, rest, &mut |value| atoms(value, false, see));
             }
         };
         text.is_some_and(|text| see(Found::Present) || see(Found::Atom { atom: Atom::Text(text), listed: false }))
     }
 }
 
-/// The values that are found behind `names`. Recursion ends with the value, whose depth is limited.
-fn values<'a>(value: &'a Value, names: &[String], found: &mut Vec<&'a Value>) {
+/// Hands each value behind `names`, but for null, to `see`, until it returns true; whether it did. Recursion ends with the
+/// value, whose depth is limited.
+fn values<'a>(value: &'a Value, names: &[String], see: &mut dyn FnMut(&'a Value) -> bool) -> bool {
     match (value, names.split_first()) {
-        (Value::Null, _) => {}
-        (Value::Array(items), Some(_)) => items.iter().for_each(|item| values(item, names, found)),
-        (Value::Object(fields), Some((first, rest))) => {
-            fields.get(first).into_iter().for_each(|value| values(value, rest, found));
-        }
-        (_, Some(_)) => {}
-        (value, None) => found.push(value),
+        (Value::Array(items), Some(_)) => items.iter().any(|item| values(item, names, see)),
+        (Value::Object(fields), Some((first, rest))) => fields.get(first).is_some_and(|value| values(value, rest, see)),
+        (Value::Null, _) | (_, Some(_)) => false,
+        (value, None) => see(value),
     }
 }
 
-/// Recursion ends with the value, whose depth is limited.
-fn find<'a>(value: &'a Value, names: &[String], listed: bool, see: &mut dyn FnMut(Found<'a>) -> bool) -> bool {
-    match (value, names.split_first()) {
-        (Value::Array(items), Some(_)) => items.iter().any(|item| find(item, names, listed, see)),
-        (Value::Object(fields), Some((first, rest))) => {
-            fields.get(first).is_some_and(|value| find(value, rest, listed, see))
-        }
-        (Value::Null, _) | (_, Some(_)) => false,
-        (Value::Array(items), None) => see(Found::Present) || items.iter().any(|item| find(item, names, true, see)),
-        (value, None) => see(Found::Present) || Atom::of(value).is_some_and(|atom| see(Found::Atom { atom, listed })),
+/// What a value is as a [`Found`], and what the items of a list are.
+fn atoms<'a>(value: &'a Value, listed: bool, see: &mut dyn FnMut(Found<'a>) -> bool) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => see(Found::Present) || items.iter().any(|item| atoms(item, true, see)),
+        value => see(Found::Present) || Atom::of(value).is_some_and(|atom| see(Found::Atom { atom, listed })),
     }
 }
 

@@ -156,7 +156,7 @@ pub(crate) struct Gathering {
     dense: BTreeMap<u64, Box<[u8]>>,
 }
 
-/// From as many rows on, uniting compressed blocks takes less than setting bits.
+/// A block of as many rows is united as it is: large ones are few, and setting their bits one by one would cost more.
 const LARGE_BLOCK: u64 = 64;
 
 impl Gathering {

@@ -65,9 +65,9 @@ fn a_missing_file_is_not_found() {
 #[test]
 fn what_an_interrupted_creation_left_is_overcome() {
     let (_elsewhere, path, store) = made();
-    let sound = fs::read(&path).unwrap();
-    add(&store, &[("left", "by a copy")]);
     drop(store);
+    let sound = fs::read(&path).unwrap();
+    add(&open(&path).unwrap(), &[("left", "by a copy")]);
     let copied = fs::read(&path).unwrap();
     for left in [b"".as_slice(), b"garbage", &sound[..4096], &sound[..sound.len() / 2], &sound, &copied] {
         let folder = tempfile::tempdir().unwrap();
