@@ -62,12 +62,11 @@ impl Rows {
         (!self.inverted).then(|| listed.map(RowId))
     }
 
-    /// The listed rows in `shares` parts of about one size: the first row of each part, and how many it has.
-    pub(crate) fn shares(&self, shares: usize) -> Vec<(RowId, usize)> {
+    /// The listed rows in parts of `size`, which is not 0: the first row of each part, and how many it has.
+    pub(crate) fn parts(&self, size: usize) -> impl Iterator<Item = (RowId, usize)> {
         let total = usize::try_from(self.listed.len()).unwrap_or(usize::MAX);
-        let each = total.div_ceil(shares.max(1)).max(1);
-        let first = |place: usize| self.listed.select(place as u64).map(|row| (RowId(row), each.min(total - place)));
-        (0..total).step_by(each).filter_map(first).collect()
+        let part = move |place| self.listed.select(place as u64).map(|row| (RowId(row), size.min(total - place)));
+        (0..total).step_by(size).filter_map(part)
     }
 
     pub(crate) fn and(self, other: Self) -> Self {

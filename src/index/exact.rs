@@ -3,6 +3,7 @@
 //! The rows' embeddings lie one after another in one matrix, without gaps, so a scan runs at the speed of memory:
 //! up to some tens of thousands of rows it is also the quickest view.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use half::f16;
@@ -24,6 +25,10 @@ const SCATTERED: usize = 256;
 
 /// The least matrix that is worth a thread of its own: at 10 GB/s it takes 200 µs to read, a thread 30 µs to start.
 const BYTES_PER_THREAD: usize = 2 << 20;
+
+/// Rows that a thread takes at a time. Halves of the matrix would be slower: a thread that starts late, or is held up,
+/// would be waited for.
+const PART: usize = 512;
 
 /// A view that is always right.
 pub(crate) struct ExactIndex {
@@ -67,26 +72,24 @@ impl ExactIndex {
     }
 
     fn scan(&self, query: &Direction, k: usize) -> Vec<Candidate> {
-        let share = self.share(self.rows.len());
-        let parts =
-            self.matrix.chunks(share * self.dimension).zip(self.rows.chunks(share).zip(self.scales.chunks(share)));
-        in_parallel(k, parts, |best, (matrix, (rows, scales))| best.scan(query, matrix, rows, scales))
+        let parts = self.matrix.chunks(PART * self.dimension).zip(self.rows.chunks(PART).zip(self.scales.chunks(PART)));
+        let threads = self.threads_for(self.rows.len());
+        in_parallel(k, threads, parts, |best, (matrix, (rows, scales))| best.scan(query, matrix, rows, scales))
     }
 
     fn scan_among(&self, query: &Direction, k: usize, rows: &Rows) -> Vec<Candidate> {
         if rows.listed().is_some() {
             // Finding their slots is a good part of the work, and shared too.
             let count = usize::try_from(rows.count(0)).unwrap_or(usize::MAX);
-            let shares = rows.shares(count.div_ceil(self.share(count)));
-            return in_parallel(k.min(count), shares.into_iter(), |best, (first, count)| {
+            return in_parallel(k.min(count), self.threads_for(count), rows.parts(PART), |best, (first, count)| {
                 let listed = rows.listed_from(first).into_iter().flatten().take(count);
                 best.scan_slots(query, self, &self.slots.slots_of(listed, count));
             });
         }
         let matching = (0..).zip(&self.rows).filter(|(_, row)| rows.contains(**row));
         let slots: Vec<usize> = matching.map(|(slot, _)| slot).collect();
-        let shares = slots.chunks(self.share(slots.len()));
-        in_parallel(k.min(slots.len()), shares, |best, slots| best.scan_slots(query, self, slots))
+        let threads = self.threads_for(slots.len());
+        in_parallel(k.min(slots.len()), threads, slots.chunks(PART), |best, slots| best.scan_slots(query, self, slots))
     }
 
     /// The embedding in a slot.
@@ -94,43 +97,40 @@ impl ExactIndex {
         self.matrix.get(slot * self.dimension..(slot + 1) * self.dimension).unwrap_or_default()
     }
 
-    /// How many of `rows` rows one thread takes.
-    fn share(&self, rows: usize) -> usize {
-        let shares = (rows * self.dimension * size_of::<f16>() / BYTES_PER_THREAD).clamp(1, self.threads);
-        rows.div_ceil(shares).max(1)
+    /// How many threads `rows` rows are worth.
+    fn threads_for(&self, rows: usize) -> usize {
+        (rows * self.dimension * size_of::<f16>() / BYTES_PER_THREAD).clamp(1, self.threads)
     }
 }
 
-/// The best `k` of all parts, each part scanned by a thread of its own, the first by this one.
-fn in_parallel<P: Copy + Send>(
+/// The best `k` of all parts, of which each of `threads` threads, this one among them, takes one after another.
+fn in_parallel<P>(
     k: usize,
-    mut parts: impl Iterator<Item = P>,
+    threads: usize,
+    parts: impl Iterator<Item = P> + Send,
     scan: impl Fn(&mut Best, P) + Sync,
 ) -> Vec<Candidate> {
-    let mut best = Best::new(k);
-    let Some(first) = parts.next() else { return Vec::new() };
-    thread::scope(|scope| {
-        let mut helpers = Vec::new();
-        for part in parts {
-            let scan = &scan;
-            let work = move || {
-                let mut best = Best::new(k);
-                scan(&mut best, part);
-                best
-            };
-            // A machine that is out of threads still gets its answer.
-            match thread::Builder::new().spawn_scoped(scope, work) {
-                Ok(helper) => helpers.push(helper),
-                Err(_) => scan(&mut best, part),
-            }
+    let parts = Mutex::new(parts);
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut best = Best::new(k);
+        while let Some(part) = next() {
+            scan(&mut best, part);
         }
-        scan(&mut best, first);
+        best
+    };
+    let best = thread::scope(|scope| {
+        // A machine that is out of threads still gets its answer.
+        let helper = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let helpers: Vec<_> = (1..threads).filter_map(helper).collect();
+        let mut best = work();
         for helper in helpers {
             match helper.join() {
                 Ok(theirs) => best.merge(theirs),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
+        best
     });
     best.into_sorted()
 }

@@ -40,16 +40,16 @@ proptest! {
     }
 
     #[test]
-    fn shares_are_all_rows_once((rows, set) in set(), shares in 1_usize..6) {
-        let parts = rows.shares(shares);
+    fn parts_are_all_rows_once((rows, set) in set(), size in 1_usize..6) {
+        let parts: Vec<(RowId, usize)> = rows.parts(size).collect();
         match rows.listed() {
             None => prop_assert!(rows.listed_from(RowId(0)).is_none()),
             Some(_) => {
                 let listed = |(first, count)| rows.listed_from(first).unwrap().take(count);
                 let all: Vec<RowId> = parts.iter().copied().flat_map(listed).collect();
                 prop_assert_eq!(all, set.into_iter().map(RowId).collect::<Vec<_>>());
-                let largest = parts.iter().map(|(_, count)| *count).max().unwrap_or_default();
-                prop_assert!(parts.len() <= shares && largest <= (rows.count(TOTAL) as usize).div_ceil(shares).max(1));
+                let (last, full) = parts.split_last().map_or((size, &[][..]), |(last, full)| (last.1, full));
+                prop_assert!((1..=size).contains(&last) && full.iter().all(|(_, count)| *count == size));
             }
         }
     }
