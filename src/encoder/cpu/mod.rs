@@ -105,8 +105,11 @@ impl Model {
 
     /// The first `rows` states, side by side.
     fn collect(&self, rows: usize, scratch: &Scratch) -> Vec<f32> {
-        let rows = scratch.states.as_slice().chunks(scratch.stride).take(rows);
-        rows.flat_map(|row| row.get(..self.width).unwrap_or_default()).copied().collect()
+        let mut states = Vec::with_capacity(rows * self.width);
+        for row in scratch.states.as_slice().chunks(scratch.stride).take(rows) {
+            states.extend_from_slice(row.get(..self.width).unwrap_or_default());
+        }
+        states
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may end by panicking")]
 
+use allocation_counter::measure;
+
 use super::team::{self, Patience};
 use super::{CpuBackend, Wanted};
 use crate::encoder::{Backend, Batch};
@@ -222,6 +224,23 @@ fn the_first_tokens_alone_are_the_same() {
             });
             let expected: Vec<f32> = starts.flat_map(|start| all[start * width..][..width].to_vec()).collect();
             assert_eq!(cls, expected, "{set}");
+        }
+    }
+}
+
+/// Buffers grow to the largest batch and stay; what a call returns is the caller's.
+#[test]
+fn a_warm_forward_pass_allocates_nothing_but_its_result() {
+    for model in [golden("mean"), golden("cls"), golden("mean").quantized().unwrap()] {
+        let (large, small) = (batch(&model.config, &[29, 12, 40]), batch(&model.config, &[7, 40, 5]));
+        for set in sets() {
+            let backend = CpuBackend::with_instruction_set(set, &model.config, &model.weights).unwrap();
+            for wanted in [Wanted::All, Wanted::Cls] {
+                let count = |batch| measure(|| drop(backend.forward(batch, wanted).unwrap())).count_total;
+                let cold = count(&large);
+                assert!(wanted == Wanted::Cls || cold > 5, "the negative control: {cold}");
+                assert_eq!([count(&large), count(&small)], [1, 1], "{set}");
+            }
         }
     }
 }
