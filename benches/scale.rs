@@ -181,7 +181,7 @@ fn large(path: &Path, rows: usize) {
         rows as f64 / rebuilt / raw
     );
     // Up to what Marcato chose: at the same expansion both find about the same.
-    for expansion in [64, 128, 256, 512, 1024, 2048, 4096] {
+    for expansion in [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096] {
         graph.change_expansion_search(expansion);
         let mut times = Vec::new();
         let mut hits = Vec::new();

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::candidate::Candidate;
 use crate::error::Result;
 #[cfg(feature = "usearch")]
-use crate::index::HnswIndex;
+use crate::index::{HnswIndex, Trials};
 use crate::index::{ExactIndex, VectorIndex};
 use crate::passage::RowId;
 use crate::progress::{OnProgress, Stage, report};
@@ -95,26 +95,33 @@ impl View {
             let (row, embedding) = entry?;
             view.insert(row, &embedding)?;
         }
-        if view.tune(index)? { Ok(view) } else { Self::build(Index::Exact, index, reader, similarity, on_progress) }
+        #[cfg(feature = "usearch")]
+        let worth_it = {
+            let trials = view.trials()?;
+            view.tune(trials.as_ref(), index)?
+        };
+        #[cfg(not(feature = "usearch"))]
+        let worth_it = true;
+        if worth_it { Ok(view) } else { Self::build(Index::Exact, index, reader, similarity, on_progress) }
+    }
+
+    /// What [`tune`](Self::tune) needs, if there is anything to tune: by far the greater part of that work.
+    #[cfg(feature = "usearch")]
+    pub(super) fn trials(&self) -> Result<Option<Trials>> {
+        match self {
+            Self::Hnsw(graph, _) if graph.len() >= CALIBRATED_ROWS => graph.trials().map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Fits the search of an approximate view to its data. False if an exact view would serve better: always if the
     /// graph cannot keep its promise, and under [`Index::Auto`] also if a scan is faster.
-    #[cfg_attr(not(feature = "usearch"), expect(unused_variables, reason = "an exact view has nothing to fit"))]
-    pub(super) fn tune(&mut self, index: Index) -> Result<bool> {
-        match self {
-            Self::Exact(_) => Ok(true),
-            #[cfg(feature = "usearch")]
-            Self::Absent => Ok(true),
-            #[cfg(feature = "usearch")]
-            Self::Hnsw(graph, _) if graph.len() < CALIBRATED_ROWS => Ok(true),
-            #[cfg(feature = "usearch")]
-            Self::Hnsw(graph, _) => {
-                let found = graph.calibrate(HnswIndex::TARGET_RECALL)?;
-                let faster = graph.len() > ROWS_PER_EXPANSION * found.expansion_search;
-                Ok(found.recall >= PROMISED_RECALL && (faster || index == Index::Hnsw))
-            }
-        }
+    #[cfg(feature = "usearch")]
+    pub(super) fn tune(&mut self, trials: Option<&Trials>, index: Index) -> Result<bool> {
+        let (Self::Hnsw(graph, _), Some(trials)) = (self, trials) else { return Ok(true) };
+        let found = graph.calibrate(trials, HnswIndex::TARGET_RECALL)?;
+        let faster = graph.len() > ROWS_PER_EXPANSION * found.expansion_search;
+        Ok(found.recall >= PROMISED_RECALL && (faster || index == Index::Hnsw))
     }
 
     /// The part of the view that is dead weight, in 0..=1.

@@ -13,12 +13,15 @@
 //! - usearch never touches a file: the paths that it is given are pipes ([`pipe`]);
 //! - what it says about `k` or buffers is never trusted: both are sized here.
 
+pub(super) mod calibration;
+
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 
 use half::f16;
 use usearch::ffi::{IndexOptions, Matches, MetricKind, ScalarKind};
 
+pub(crate) use self::calibration::Trials;
 use super::slots::Slots;
 use super::{Direction, VectorIndex, check_dimension, check_embedding, pipe};
 use crate::candidate::Candidate;
@@ -30,8 +33,9 @@ use crate::similarity::Similarity;
 const CONNECTIVITY: usize = 16;
 const EXPANSION_ADD: usize = 128;
 
-/// How many candidates a search keeps while it walks: more find more, and take longer.
-const EXPANSION_SEARCH: [usize; 7] = [64, 128, 256, 512, 1024, 2048, 4096];
+/// How many candidates a search keeps while it walks: more find more, and take longer. Two steps an octave: with one, a
+/// graph that just fails at 256 would take twice the time for good.
+const EXPANSION_SEARCH: [usize; 13] = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096];
 
 /// Searches that may run at once; more wait. Each slot keeps its scratch space for good, so not without limit.
 const SLOTS: usize = 64;
@@ -42,12 +46,9 @@ const MIN_CAPACITY: usize = 1024;
 /// usearch marks dead nodes with it.
 const FREE_KEY: u64 = u64::MAX;
 
-/// How many stored rows the self-test looks for.
+/// How many stored rows the self-test looks for, and among how many.
 const SELF_TEST_ROWS: usize = 8;
-
-/// How many queries [`HnswIndex::calibrate`] asks, and for how many rows each.
-const CALIBRATION_QUERIES: usize = 48;
-const CALIBRATION_TOP: usize = 10;
+const SELF_TEST_TOP: usize = 10;
 
 /// A view that finds nearly all of what [`ExactIndex`](super::ExactIndex) finds, in a fraction of the time once there
 /// are many rows.
@@ -63,19 +64,7 @@ pub(crate) struct HnswIndex {
     slots: Slots,
 }
 
-/// What [`HnswIndex::calibrate`] settled on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Calibration {
-    pub(crate) expansion_search: usize,
-    /// The share of the true ten nearest that was found with it.
-    pub(crate) recall: f32,
-}
-
 impl HnswIndex {
-    /// The recall that [`calibrate`](Self::calibrate) aims at by default. Its sample of 480 has a standard error of
-    /// 0.006, so what is promised (0.97) is below.
-    pub(crate) const TARGET_RECALL: f32 = 0.985;
-
     pub(crate) fn new(dimension: usize, similarity: Similarity) -> Result<Self> {
         let graph = empty_graph(dimension, similarity)?;
         reserve(&graph, MIN_CAPACITY)?;
@@ -177,50 +166,12 @@ impl HnswIndex {
                 return Ok(false);
             }
             let query = Direction::new(&stored, self.dimension, self.similarity)?;
-            let best = self.walk(&query, CALIBRATION_TOP)?;
+            let best = self.walk(&query, SELF_TEST_TOP)?;
             // Not by row: a copy of it, or for the dot product a longer one, may rank first.
             let own = query.score_of_itself();
             found += usize::from(best.first().is_some_and(|best| best.score >= own - 1e-2 * own.abs()));
         }
         Ok(4 * found >= 3 * rows.len())
-    }
-
-    /// Picks the smallest search expansion that finds `target_recall` of the true ten nearest, or the largest there
-    /// is. It takes some tens of scans through the graph's own storage. Data without structure needs far more than the
-    /// usual 64, and nothing but a trial tells.
-    ///
-    /// The queries are stored embeddings under noise, and those themselves do not count. How much noise was measured,
-    /// on eight sets of 10,000 to 100,000 embeddings from clustered to isotropic. At a cosine of 0.8 independent
-    /// queries found 0.983 or more with what was picked; without noise, which is too easy, as little as 0.95; at 0.7
-    /// one set was given 1024 where 64 is enough.
-    pub(crate) fn calibrate(&mut self, target_recall: f32) -> Result<Calibration> {
-        let mut noise = Noise(0);
-        let mut trials = Vec::new();
-        for row in self.spread(CALIBRATION_QUERIES) {
-            let query = noise.away_from(&self.stored(row)?);
-            let query = Direction::new(&query, self.dimension, self.similarity)?.unit;
-            let others = self.graph.exact_search(&query, CALIBRATION_TOP + 1).map_err(refused)?;
-            let mut distances = without(row, others);
-            distances.truncate(CALIBRATION_TOP);
-            trials.push(Trial { query, row, wanted: distances.len(), farthest: distances.last().copied() });
-        }
-        let wanted: usize = trials.iter().map(|trial| trial.wanted).sum();
-        let mut calibration = Calibration { expansion_search: self.expansion_search(), recall: 1.0 };
-        for expansion in EXPANSION_SEARCH {
-            self.graph.change_expansion_search(expansion);
-            let mut found = 0;
-            for trial in &trials {
-                let others = self.graph.search(&trial.query, CALIBRATION_TOP + 1).map_err(refused)?;
-                let near = without(trial.row, others).into_iter().filter(|&distance| Some(distance) <= trial.farthest);
-                found += near.count().min(trial.wanted);
-            }
-            let recall = if wanted == 0 { 1.0 } else { found as f32 / wanted as f32 };
-            calibration = Calibration { expansion_search: expansion, recall };
-            if recall >= target_recall {
-                break;
-            }
-        }
-        Ok(calibration)
     }
 
     /// Up to `count` rows, evenly over the view.
@@ -360,26 +311,6 @@ fn reserve(graph: &usearch::Index, capacity: usize) -> Result<()> {
     graph.reserve_capacity_and_threads(capacity, SLOTS).map_err(refused)
 }
 
-/// A question of [`HnswIndex::calibrate`] and how far the true answers to it go: by distance rather than by row, since
-/// of many copies of a text any is as good as another.
-struct Trial {
-    query: Vec<f32>,
-    row: RowId,
-    wanted: usize,
-    farthest: Option<f32>,
-}
-
-/// The distances of the matches that are not `row`, nearest first.
-fn without(row: RowId, matches: Matches) -> Vec<f32> {
-    matches
-        .keys
-        .into_iter()
-        .zip(matches.distances)
-        .filter(|&(key, _)| key != row.0)
-        .map(|(_, distance)| distance)
-        .collect()
-}
-
 /// Where there is no path to a pipe: by way of a copy in memory.
 fn save_whole(graph: &usearch::Index, out: &mut dyn Write) -> io::Result<()> {
     let mut bytes = Vec::new();
@@ -409,25 +340,4 @@ fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 fn doubtful(what: &str) -> Error {
     Error::corrupt(format!("the snapshot of the approximate view is not usable: {what}"))
-}
-
-/// Repeatable noise: SplitMix64 (Steele, Lea and Flood, 2014).
-struct Noise(u64);
-
-impl Noise {
-    /// `stored` with noise of three quarters of its length: at a cosine of about 0.8 from it.
-    fn away_from(&mut self, stored: &[f32]) -> Vec<f32> {
-        let square = |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
-        let noise: Vec<f32> = stored.iter().map(|_| self.next()).collect();
-        let scale = (0.75 * (square(stored) / square(&noise).max(f64::MIN_POSITIVE)).sqrt()) as f32;
-        stored.iter().zip(noise).map(|(value, noise)| value + scale * noise).collect()
-    }
-
-    /// In -1..1.
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).cast_signed() as f32 / i64::MAX as f32
-    }
 }

@@ -20,7 +20,7 @@ use half::f16;
 
 pub(crate) use exact::ExactIndex;
 #[cfg(feature = "usearch")]
-pub(crate) use hnsw::HnswIndex;
+pub(crate) use hnsw::{HnswIndex, Trials};
 
 use crate::candidate::Candidate;
 use crate::error::{Error, Result};

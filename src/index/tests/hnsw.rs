@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use half::f16;
 
+use super::super::hnsw::calibration::Calibration;
 use super::super::slots::Slots;
 use super::super::{ExactIndex, HnswIndex, VectorIndex};
 use super::{Source, recall, rows, stored};
@@ -29,6 +30,11 @@ fn both(similarity: Similarity, embeddings: &[Vec<f16>]) -> (HnswIndex, ExactInd
         exact.insert(RowId(row as u64), embedding).unwrap();
     }
     (hnsw, exact)
+}
+
+fn calibrated(hnsw: &mut HnswIndex, target_recall: f32) -> Calibration {
+    let trials = hnsw.trials().unwrap();
+    hnsw.calibrate(&trials, target_recall).unwrap()
 }
 
 fn bytes(hnsw: &HnswIndex) -> Vec<u8> {
@@ -64,7 +70,7 @@ fn it_finds_what_the_exact_view_finds() {
     let embeddings: Vec<_> = (0..5000).map(|_| stored(&source.draw())).collect();
     for similarity in [Similarity::Cosine, Similarity::Dot] {
         let (mut hnsw, exact) = both(similarity, &embeddings);
-        let calibration = hnsw.calibrate(HnswIndex::TARGET_RECALL).unwrap();
+        let calibration = calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
         assert_eq!(calibration.expansion_search, hnsw.expansion_search());
         let queries: Vec<_> = (0..200).map(|_| source.draw()).collect();
         let found = recall(&hnsw, &exact, &queries, 10);
@@ -86,7 +92,7 @@ fn a_walk_keeps_rows_of_the_set_alone_and_nearly_all_of_the_nearest() {
     let mut source = source();
     let embeddings: Vec<_> = (0..5000).map(|_| stored(&source.draw())).collect();
     let (mut hnsw, mut exact) = both(Similarity::Cosine, &embeddings);
-    hnsw.calibrate(HnswIndex::TARGET_RECALL).unwrap();
+    calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
     for row in (0..5000).step_by(9).map(RowId) {
         hnsw.remove(row).unwrap();
         exact.remove(row).unwrap();
@@ -116,7 +122,7 @@ fn hard_data_is_calibrated_to_a_wider_search() {
     let queries: Vec<_> = (0..100).map(|_| source.draw()).collect();
     let before = recall(&hnsw, &exact, &queries, 10);
     assert!(before < 0.8, "the negative control: {before} with {}", hnsw.expansion_search());
-    let calibration = hnsw.calibrate(HnswIndex::TARGET_RECALL).unwrap();
+    let calibration = calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
     let after = recall(&hnsw, &exact, &queries, 10);
     assert!(calibration.expansion_search > 256 && after >= 0.97, "{after} with {calibration:?}");
 }
@@ -127,7 +133,7 @@ fn any_copy_counts_as_found() {
     let texts: Vec<_> = (0..20).map(|_| stored(&source.draw())).collect();
     let embeddings: Vec<_> = (0..2000).map(|at| texts[at % texts.len()].clone()).collect();
     let mut hnsw = both(Similarity::Cosine, &embeddings).0;
-    let calibration = hnsw.calibrate(HnswIndex::TARGET_RECALL).unwrap();
+    let calibration = calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
     assert!(calibration.recall >= HnswIndex::TARGET_RECALL, "{calibration:?}");
 }
 
@@ -136,7 +142,7 @@ fn replacing_everything_twice_keeps_the_recall() {
     let mut source = source();
     let embeddings: Vec<_> = (0..3000).map(|_| stored(&source.draw())).collect();
     let (mut hnsw, mut exact) = both(Similarity::Cosine, &embeddings);
-    hnsw.calibrate(HnswIndex::TARGET_RECALL).unwrap();
+    calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
     for new in 3000..9000 {
         // As an upsert does: a new row comes, the old one goes.
         let embedding = stored(&source.draw());
@@ -176,7 +182,7 @@ fn removed_rows_are_dead_weight_until_they_are_replaced() {
         hnsw.remove(RowId(row)).unwrap();
     }
     assert_eq!((hnsw.len(), hnsw.search(&source.draw(), 10).unwrap()), (0, Vec::new()));
-    assert_eq!(hnsw.calibrate(1.0).unwrap().recall, 1.0);
+    assert_eq!(calibrated(&mut hnsw, 1.0).recall, 1.0);
 }
 
 #[test]
