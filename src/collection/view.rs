@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use crate::candidate::Candidate;
 use crate::error::Result;
+use crate::index::{ExactIndex, VectorIndex};
 #[cfg(feature = "usearch")]
 use crate::index::{HnswIndex, Trials};
-use crate::index::{ExactIndex, VectorIndex};
 use crate::passage::RowId;
 use crate::progress::{OnProgress, Stage, report};
 use crate::rows::Rows;

@@ -33,9 +33,9 @@ use crate::similarity::Similarity;
 const CONNECTIVITY: usize = 16;
 const EXPANSION_ADD: usize = 128;
 
-/// How many candidates a search keeps while it walks: more find more, and take longer. Two steps an octave: with one, a
-/// graph that just fails at 256 would take twice the time for good.
-const EXPANSION_SEARCH: [usize; 13] = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096];
+/// How many candidates a search keeps while it walks: more find more, and take longer. In whole octaves: at a million rows
+/// a step of half an octave was taken for enough that found 0.90 of what independent queries asked for.
+const EXPANSION_SEARCH: [usize; 7] = [64, 128, 256, 512, 1024, 2048, 4096];
 
 /// Searches that may run at once; more wait. Each slot keeps its scratch space for good, so not without limit.
 const SLOTS: usize = 64;
@@ -309,6 +309,17 @@ fn empty_graph(dimension: usize, similarity: Similarity) -> Result<usearch::Inde
 
 fn reserve(graph: &usearch::Index, capacity: usize) -> Result<()> {
     graph.reserve_capacity_and_threads(capacity, SLOTS).map_err(refused)
+}
+
+/// The distances of the matches that are not `row`, nearest first.
+fn without(row: RowId, matches: Matches) -> Vec<f32> {
+    matches
+        .keys
+        .into_iter()
+        .zip(matches.distances)
+        .filter(|&(key, _)| key != row.0)
+        .map(|(_, distance)| distance)
+        .collect()
 }
 
 /// Where there is no path to a pipe: by way of a copy in memory.

@@ -1,8 +1,6 @@
 //! How far a search has to walk in this graph: found by trial.
 
-use usearch::ffi::Matches;
-
-use super::{EXPANSION_SEARCH, HnswIndex, refused};
+use super::{EXPANSION_SEARCH, HnswIndex, refused, without};
 use crate::error::Result;
 use crate::index::Direction;
 use crate::passage::RowId;
@@ -80,17 +78,6 @@ impl HnswIndex {
         }
         Ok(calibration)
     }
-}
-
-/// The distances of the matches that are not `row`, nearest first.
-fn without(row: RowId, matches: Matches) -> Vec<f32> {
-    matches
-        .keys
-        .into_iter()
-        .zip(matches.distances)
-        .filter(|&(key, _)| key != row.0)
-        .map(|(_, distance)| distance)
-        .collect()
 }
 
 /// Repeatable noise: SplitMix64 (Steele, Lea and Flood, 2014).
