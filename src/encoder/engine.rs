@@ -95,7 +95,7 @@ impl EngineOptions {
                 ));
             }
             Some(level) => InstructionSet::at(level)?,
-            None => InstructionSet::chosen(),
+            None => InstructionSet::requested()?,
         };
         let backend = || -> Result<Box<dyn Backend>> {
             Ok(match self.backend {

@@ -59,11 +59,30 @@ pub(crate) enum InstructionSet {
     Portable,
 }
 
+/// Nothing is a request for the best.
+fn check_request(name: &str) -> Result<()> {
+    match name.parse::<InstructionLevel>() {
+        Err(error) if !name.is_empty() => {
+            Err(Error::misuse(format!("the environment variable {ISA_VARIABLE}: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl InstructionSet {
     /// The set that every kernel of this process runs on: the best there is, or a lower one on request.
     pub(crate) fn chosen() -> Self {
         static CHOSEN: OnceLock<InstructionSet> = OnceLock::new();
         *CHOSEN.get_or_init(|| Self::choose(std::env::var(ISA_VARIABLE).ok().as_deref()))
+    }
+
+    /// The same, for whoever can refuse a request that names nothing.
+    ///
+    /// # Errors
+    /// `Misuse` if [`ISA_VARIABLE`] is set to what is no level.
+    pub(crate) fn requested() -> Result<Self> {
+        let name = std::env::var_os(ISA_VARIABLE).unwrap_or_default();
+        check_request(&name.to_string_lossy()).map(|()| Self::chosen())
     }
 
     /// The set of exactly this level.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Place, exists};
+use crate::support::{Outcome, Place, exists};
 
 #[test]
 fn usage_is_two() {
@@ -143,4 +143,15 @@ fn another_model_is_refused_with_the_remedy() {
     fs::create_dir_all(place.path("model")).unwrap();
     place.run(&["add", "c", "a.jsonl", "--model", "model"]).failed(1, &["config.json"]);
     place.run(&["encode", "--precision", "f32"]).failed(1, &["int8 weights only"]);
+}
+
+#[test]
+fn a_level_of_instructions_that_is_none_is_named() {
+    let place = Place::new();
+    place.write("a.jsonl", "{\"text\": \"x\"}");
+    let add = |level| Outcome::of(place.command(&["add", "c", "a.jsonl"]).env("MARCATO_ISA", level).output().unwrap());
+    add("avx-2").failed(1, &["MARCATO_ISA", "\"avx-2\" is no level", "avx512, avx-vnni, avx2, portable"]);
+    for level in ["", "portable"] {
+        add(level).succeeded();
+    }
 }

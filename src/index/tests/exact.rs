@@ -113,7 +113,7 @@ fn threads_do_not_change_the_answer() {
     let build = |threads| {
         let mut index = ExactIndex::new(64, Similarity::Cosine).unwrap().threads(threads);
         index.reserve(embeddings.len());
-        // Each one twice, so that the best rows are tied across the shares of the threads.
+        // Each one twice, so that the best rows are tied across the parts that threads take.
         for (row, embedding) in embeddings.iter().chain(&embeddings[..500]).enumerate() {
             index.insert(RowId(row as u64), embedding).unwrap();
         }
@@ -130,6 +130,11 @@ fn threads_do_not_change_the_answer() {
         let others = one.search_among(&query, k, &!one_row.clone()).unwrap();
         assert_eq!(others, three.search_among(&query, k, &!one_row.clone()).unwrap());
         assert_eq!(rows(&three.search_among(&query, k, &one_row).unwrap()), [RowId(7)]);
+        let mut half = Rows::none();
+        (0..70_500).step_by(2).for_each(|row| half.insert(RowId(row)));
+        let listed = one.search_among(&query, k, &half).unwrap();
+        assert_eq!(listed, three.search_among(&query, k, &half).unwrap());
+        assert!(listed.len() == k && listed.iter().all(|found| half.contains(found.row)));
         // The negative control: another query has another answer.
         assert_ne!(rows(&found), rows(&three.search(&source.draw(), k).unwrap()));
     }
