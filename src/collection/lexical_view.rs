@@ -167,6 +167,7 @@ impl LexicalView {
             dimension: settings.dimension,
             similarity: inner.similarity,
             expansion_search: 0,
+            growth: 0,
             engine: LexicalIndex::engine(language),
         };
         let payload = folded.index.to_bytes()?;

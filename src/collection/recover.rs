@@ -143,7 +143,8 @@ fn restore(
     if reader.change(header.seq)?.is_none_or(|change| change.nonce != header.lineage) {
         return Ok(Err(snapshot::Reason::Foreign.to_string()));
     }
-    let mut tail = Tail { rows: 0, pruned: header.seq, tuned: header.count, declined: None };
+    let tuned = header.count.saturating_mul(100) / (100 + u64::from(header.growth));
+    let mut tail = Tail { rows: 0, pruned: header.seq, tuned, declined: None };
     if header.expansion_search == DECLINED {
         tail.declined = Some(header.count);
         return Ok(Ok((None, tail)));
@@ -217,7 +218,7 @@ pub(super) fn checkpoint(inner: &Inner, tail: &mut Tail, only_if_due: bool) -> R
     }
     #[cfg(feature = "usearch")]
     if let (Some(directory), true) = (&inner.directory, !exact || tail.declined.is_some()) {
-        write_snapshot(inner, &snapshot_path(directory), tail.declined)?;
+        write_snapshot(inner, &snapshot_path(directory), tail)?;
     }
     tail.rows = 0;
     #[cfg(feature = "lexical")]
@@ -236,7 +237,7 @@ pub(super) fn rebuild(inner: &Inner, tail: &mut Tail, on_progress: OnProgress<'_
     let exact = inner.live.read().view.is_exact();
     #[cfg(feature = "usearch")]
     if let (Some(directory), true) = (&inner.directory, !exact || tail.declined.is_some()) {
-        write_snapshot(inner, &snapshot_path(directory), tail.declined)?;
+        write_snapshot(inner, &snapshot_path(directory), tail)?;
         tail.rows = 0;
     }
     Ok(())
@@ -282,8 +283,15 @@ pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
     Ok(())
 }
 
+/// From `before` to `rows` in hundredths, rounded up: a graph is fitted to its data early rather than late.
 #[cfg(feature = "usearch")]
-fn write_snapshot(inner: &Inner, path: &Path, declined: Option<u64>) -> Result<()> {
+fn growth(before: u64, rows: u64) -> u8 {
+    let hundredths = (rows.saturating_sub(before) * 100).div_ceil(before.max(1));
+    u8::try_from(hundredths).unwrap_or(u8::MAX)
+}
+
+#[cfg(feature = "usearch")]
+fn write_snapshot(inner: &Inner, path: &Path, tail: &Tail) -> Result<()> {
     let settings = inner.store.settings();
     // Queries go on beside it, and nobody but the caller would change the view.
     let live = inner.live.read();
@@ -296,10 +304,11 @@ fn write_snapshot(inner: &Inner, path: &Path, declined: Option<u64>) -> Result<(
         collection: settings.uuid,
         lineage: state.nonce,
         seq: state.seq,
-        count: graph.map_or(declined.unwrap_or_default(), |graph| graph.len() as u64),
+        count: graph.map_or(tail.declined.unwrap_or_default(), |graph| graph.len() as u64),
         dimension: settings.dimension,
         similarity: inner.similarity,
         expansion_search: graph.map_or(DECLINED, |graph| u32::try_from(graph.expansion_search()).unwrap_or(u32::MAX)),
+        growth: graph.map_or(0, |graph| growth(tail.tuned, graph.len() as u64)),
         engine: HnswIndex::engine(),
     };
     let mut payload = |out: &mut dyn io::Write| graph.map_or(Ok(()), |graph| graph.write_to(out));

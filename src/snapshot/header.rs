@@ -23,6 +23,8 @@ pub(crate) struct Header {
     pub(crate) dimension: u32,
     pub(crate) similarity: Similarity,
     pub(crate) expansion_search: u32,
+    /// By how many hundredths the view had grown since its search expansion was chosen.
+    pub(crate) growth: u8,
     pub(crate) engine: String,
 }
 
@@ -46,7 +48,7 @@ pub(super) fn encode(header: &Header) -> Result<Vec<u8>> {
     bytes.extend(FORMAT.to_le_bytes());
     bytes.extend(length.to_le_bytes());
     bytes.extend(header.dimension.to_le_bytes());
-    bytes.extend([similarity_code(header.similarity), 0]);
+    bytes.extend([similarity_code(header.similarity), header.growth]);
     bytes.extend(name_length.to_le_bytes());
     bytes.extend(header.expansion_search.to_le_bytes());
     bytes.extend(header.collection);
@@ -83,7 +85,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Header, Reason> {
     }
     let _header_length = fields.u16()?;
     let dimension = fields.u32()?;
-    let [similarity, _zero] = fields.take()?;
+    let [similarity, growth] = fields.take()?;
     let similarity = match similarity {
         0 => Similarity::Cosine,
         1 => Similarity::Dot,
@@ -95,7 +97,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Header, Reason> {
     let (lineage, seq, count) = (fields.u64()?, fields.u64()?, fields.u64()?);
     let name = std::str::from_utf8(fields.0).ok().filter(|name| name.len() == name_length);
     let engine = name.ok_or(Reason::Torn("the name of its engine is wrong"))?.to_owned();
-    Ok(Header { collection, lineage, seq, count, dimension, similarity, expansion_search, engine })
+    Ok(Header { collection, lineage, seq, count, dimension, similarity, expansion_search, growth, engine })
 }
 
 pub(super) fn check(header: &Header, expected: &Expected<'_>) -> Result<(), Reason> {

@@ -10,7 +10,7 @@
 //! | 10 | 2 | length of the header, `h` = 72 + `e` |
 //! | 12 | 4 | dimension |
 //! | 16 | 1 | similarity: 0 cosine, 1 dot |
-//! | 17 | 1 | zero |
+//! | 17 | 1 | hundredths that the view has grown by since its search expansion was chosen, 255 at most |
 //! | 18 | 2 | length of the engine's name, `e` |
 //! | 20 | 4 | search expansion |
 //! | 24 | 16 | the collection's UUID |

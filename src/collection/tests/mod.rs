@@ -38,6 +38,8 @@ mod plan;
 #[cfg(feature = "usearch")]
 mod recovery;
 mod reembed;
+#[cfg(feature = "usearch")]
+mod upkeep;
 #[cfg(feature = "lexical")]
 mod words;
 mod workload;

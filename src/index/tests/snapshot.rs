@@ -26,6 +26,7 @@ fn header(index: &HnswIndex) -> Header {
         dimension: DIMENSION as u32,
         similarity: Similarity::Cosine,
         expansion_search: index.expansion_search() as u32,
+        growth: 17,
         engine: HnswIndex::engine(),
     }
 }
@@ -165,6 +166,24 @@ fn another_version_is_told_apart_from_damage() {
         let reason = read(&path).err().unwrap();
         assert!(matches!((&reason, newer), (Reason::Newer(_), true) | (Reason::Older(_), false)), "{reason}");
         assert!(reason.to_string().contains(&version.to_string()), "{reason}");
+    }
+}
+
+/// Of another version nothing but the beginning and the checksum is known: both may be all there is.
+#[test]
+fn a_header_of_another_version_may_be_of_any_length() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hnsw.view");
+    for (length, whole) in [(20_u16, true), (21, true), (19, false), (12, false), (0, false)] {
+        let mut bytes = b"MARCVIEW".to_vec();
+        bytes.extend([9, 0]);
+        bytes.extend(length.to_le_bytes());
+        bytes.resize(usize::from(length).max(20) - 8, 7);
+        bytes.extend(xxh3_64(&bytes).to_le_bytes());
+        bytes.extend([0; 64]);
+        fs::write(&path, &bytes).unwrap();
+        let reason = read(&path).err().unwrap();
+        assert!(matches!((&reason, whole), (Reason::Newer(9), true) | (Reason::Torn(_), false)), "{length}: {reason}");
     }
 }
 
