@@ -272,7 +272,15 @@ pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
         build(inner, tail, &mut silent)?;
     } else if !exact && rows as f64 > tail.tuned as f64 * GROWTH {
         let trials = inner.live.read().view.trials()?;
-        let worth_it = inner.live.write().view.tune(trials.as_ref(), inner.index)?;
+        let worth_it = match trials {
+            None => true,
+            Some(mut trials) => loop {
+                // Step by step, so that queries come in between.
+                if let Some(worth_it) = inner.live.write().view.tune(&mut trials, inner.index)? {
+                    break worth_it;
+                }
+            },
+        };
         tail.tuned = rows;
         if !worth_it {
             let reader = Arc::clone(&inner.live.read().reader);

@@ -23,8 +23,8 @@ use super::options::Index;
 /// takes a minute and a half to build.
 pub(super) const EXACT_ROWS: u64 = 50_000;
 
-/// The recall@10 that is promised. [`HnswIndex::calibrate`] aims higher; where it cannot reach even this, as on
-/// isotropic embeddings (0.93 at the largest expansion, at 8 times the cost of a scan), the view is exact instead.
+/// The recall@10 that is promised. Where a graph cannot reach it, as on isotropic embeddings (0.93 at the largest
+/// expansion, at 8 times the cost of a scan), the view is exact instead.
 #[cfg(feature = "usearch")]
 const PROMISED_RECALL: f32 = 0.97;
 
@@ -96,9 +96,13 @@ impl View {
             view.insert(row, &embedding)?;
         }
         #[cfg(feature = "usearch")]
-        let worth_it = {
-            let trials = view.trials()?;
-            view.tune(trials.as_ref(), index)?
+        let worth_it = match view.trials()? {
+            None => true,
+            Some(mut trials) => loop {
+                if let Some(worth_it) = view.tune(&mut trials, index)? {
+                    break worth_it;
+                }
+            },
         };
         #[cfg(not(feature = "usearch"))]
         let worth_it = true;
@@ -109,19 +113,20 @@ impl View {
     #[cfg(feature = "usearch")]
     pub(super) fn trials(&self) -> Result<Option<Trials>> {
         match self {
-            Self::Hnsw(graph, _) if graph.len() >= CALIBRATED_ROWS => graph.trials().map(Some),
+            Self::Hnsw(graph, _) if graph.len() >= CALIBRATED_ROWS => graph.trials(PROMISED_RECALL).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// Fits the search of an approximate view to its data. False if an exact view would serve better: always if the
-    /// graph cannot keep its promise, and under [`Index::Auto`] also if a scan is faster.
+    /// A step towards fitting the search of an approximate view to its data, to be taken again until it says something.
+    /// False if an exact view would serve better: always if the graph cannot keep its promise, and under [`Index::Auto`]
+    /// also if a scan is faster.
     #[cfg(feature = "usearch")]
-    pub(super) fn tune(&mut self, trials: Option<&Trials>, index: Index) -> Result<bool> {
-        let (Self::Hnsw(graph, _), Some(trials)) = (self, trials) else { return Ok(true) };
-        let found = graph.calibrate(trials, HnswIndex::TARGET_RECALL)?;
+    pub(super) fn tune(&mut self, trials: &mut Trials, index: Index) -> Result<Option<bool>> {
+        let Self::Hnsw(graph, _) = self else { return Ok(Some(true)) };
+        let Some(found) = trials.step(graph)? else { return Ok(None) };
         let faster = graph.len() > ROWS_PER_EXPANSION * found.expansion_search;
-        Ok(found.recall >= PROMISED_RECALL && (faster || index == Index::Hnsw))
+        Ok(Some(found.recall >= PROMISED_RECALL && (faster || index == Index::Hnsw)))
     }
 
     /// The part of the view that is dead weight, in 0..=1.

@@ -71,6 +71,12 @@ impl ExactIndex {
         self.scales.reserve(additional);
     }
 
+    /// In no particular order.
+    #[cfg(feature = "usearch")]
+    pub(super) fn rows(&self) -> &[RowId] {
+        &self.rows
+    }
+
     fn scan(&self, query: &Direction, k: usize) -> Vec<Candidate> {
         let parts = self.matrix.chunks(PART * self.dimension).zip(self.rows.chunks(PART).zip(self.scales.chunks(PART)));
         let threads = self.threads_for(self.rows.len());

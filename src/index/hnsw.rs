@@ -14,6 +14,7 @@
 //! - what it says about `k` or buffers is never trusted: both are sized here.
 
 pub(super) mod calibration;
+pub(super) mod held_out;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -22,6 +23,7 @@ use half::f16;
 use usearch::ffi::{IndexOptions, Matches, MetricKind, ScalarKind};
 
 pub(crate) use self::calibration::Trials;
+use self::held_out::HeldOut;
 use super::slots::Slots;
 use super::{Direction, VectorIndex, check_dimension, check_embedding, pipe};
 use crate::candidate::Candidate;
@@ -33,9 +35,8 @@ use crate::similarity::Similarity;
 const CONNECTIVITY: usize = 16;
 const EXPANSION_ADD: usize = 128;
 
-/// How many candidates a search keeps while it walks: more find more, and take longer. In whole octaves: what is found of one
-/// question varies by 0.1 to 0.2, so that the sample of a calibration cannot tell finer steps apart.
-const EXPANSION_SEARCH: [usize; 7] = [64, 128, 256, 512, 1024, 2048, 4096];
+/// How many candidates a search keeps while it walks: more find more, and take longer.
+const EXPANSION_SEARCH: [usize; 13] = [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096];
 
 /// Searches that may run at once; more wait. Each slot keeps its scratch space for good, so not without limit.
 const SLOTS: usize = 64;
@@ -56,8 +57,9 @@ pub(crate) struct HnswIndex {
     graph: usearch::Index,
     dimension: usize,
     similarity: Similarity,
+    pub(super) held_out: HeldOut,
     /// The rows in the graph. usearch cannot list its keys; with the list a snapshot is checked row by row, and
-    /// calibration and self-test can spread over the collection. About 20 bytes each, beside 950 for the node.
+    /// the self-test can spread over the collection. About 20 bytes each, beside 950 for the node.
     rows: BTreeSet<RowId>,
     /// Nodes of removed rows that no later row has taken over. They are walked through, but never found.
     dead: usize,
@@ -68,12 +70,13 @@ impl HnswIndex {
     pub(crate) fn new(dimension: usize, similarity: Similarity) -> Result<Self> {
         let graph = empty_graph(dimension, similarity)?;
         reserve(&graph, MIN_CAPACITY)?;
-        Ok(Self { graph, dimension, similarity, rows: BTreeSet::new(), dead: 0, slots: Slots::new(SLOTS) })
+        let held_out = HeldOut::new(dimension, similarity)?;
+        Ok(Self { graph, dimension, similarity, held_out, rows: BTreeSet::new(), dead: 0, slots: Slots::new(SLOTS) })
     }
 
     /// What the bytes of a view depend on besides its rows: a snapshot made by another engine is rebuilt.
     pub(crate) fn engine() -> String {
-        format!("usearch {} hnsw 2 f16 connectivity {CONNECTIVITY} expansion {EXPANSION_ADD}", usearch::version())
+        format!("usearch {} hnsw 3 f16 connectivity {CONNECTIVITY} expansion {EXPANSION_ADD}", usearch::version())
     }
 
     /// The graph through a copy in memory and back, as where there are no pipes, and as it is written then.
@@ -98,9 +101,10 @@ impl HnswIndex {
         self.graph.expansion_search()
     }
 
-    /// Writes the view: the number of rows, the number of dead nodes, the rows in ascending order (each a little-endian
-    /// `u64`), and usearch's own serialization of the graph.
+    /// Writes the view: the held-out rows, the number of rows in the graph, the number of dead nodes, the rows in ascending
+    /// order (each a little-endian `u64`), and usearch's own serialization of the graph.
     pub(crate) fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.held_out.write_to(out)?;
         let numbers = [self.rows.len() as u64, self.dead as u64];
         for number in numbers.into_iter().chain(self.rows.iter().map(|row| row.0)) {
             out.write_all(&number.to_le_bytes())?;
@@ -122,15 +126,14 @@ impl HnswIndex {
         expected_len: usize,
         expansion_search: usize,
     ) -> Result<Self> {
-        let unreadable = |error| doubtful("it cannot be read").with_source(error);
+        let held_out = HeldOut::read_from(input, dimension, similarity, expected_len)?;
         let [count, dead] = [read_u64(input).map_err(unreadable)?, read_u64(input).map_err(unreadable)?];
-        if count != expected_len as u64 {
+        if count != (expected_len - held_out.rows.len()) as u64 {
             return Err(doubtful("its list has another number of rows"));
         }
-        let rows = (0..count).map(|_| read_u64(input).map(RowId)).collect::<io::Result<Vec<RowId>>>();
-        let rows = rows.map_err(unreadable)?;
-        if !rows.is_sorted_by(|a, b| a < b) || rows.last() == Some(&RowId(FREE_KEY)) {
-            return Err(doubtful("its list of rows is malformed"));
+        let rows = read_rows(input, count)?;
+        if rows.iter().any(|row| held_out.rows.contains(*row)) {
+            return Err(doubtful("a row is in it twice"));
         }
         let dead = usize::try_from(dead).map_err(|_| doubtful("its graph is impossibly large"))?;
         let graph = empty_graph(dimension, similarity)?;
@@ -141,7 +144,7 @@ impl HnswIndex {
         if parameters != (dimension, metric(similarity), ScalarKind::F16, false, CONNECTIVITY) {
             return Err(doubtful("its graph was made with other parameters"));
         }
-        if graph.size() != expected_len {
+        if graph.size() != rows.len() {
             return Err(doubtful("its graph has another number of rows"));
         }
         if !rows.iter().all(|row| graph.contains(row.0)) {
@@ -151,7 +154,7 @@ impl HnswIndex {
         let [least, .., most] = EXPANSION_SEARCH;
         graph.change_expansion_search(expansion_search.clamp(least, most));
         let rows = rows.into_iter().collect();
-        let index = Self { graph, dimension, similarity, rows, dead, slots: Slots::new(SLOTS) };
+        let index = Self { graph, dimension, similarity, held_out, rows, dead, slots: Slots::new(SLOTS) };
         if index.self_test()? { Ok(index) } else { Err(doubtful("its graph does not find its own rows")) }
     }
 
@@ -207,30 +210,8 @@ impl HnswIndex {
         candidates
     }
 
-    /// Room for one more node. By half, because only tables of pointers are copied.
-    fn make_room(&mut self) -> Result<()> {
-        let capacity = self.graph.capacity();
-        if self.rows.len() + self.dead < capacity { Ok(()) } else { reserve(&self.graph, capacity + capacity / 2) }
-    }
-}
-
-impl VectorIndex for HnswIndex {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn contains(&self, row: RowId) -> bool {
-        self.rows.contains(&row)
-    }
-
-    fn insert(&mut self, row: RowId, embedding: &[f16]) -> Result<()> {
-        check_embedding(embedding, self.dimension)?;
-        if row.0 == FREE_KEY {
-            return Err(Error::misuse(format!("{row} is not a row that a store gives out")));
-        }
-        if self.rows.contains(&row) {
-            return Ok(());
-        }
+    /// Puts a row into the graph.
+    fn link(&mut self, row: RowId, embedding: &[f16]) -> Result<()> {
         self.make_room()?;
         let bits: Vec<i16> = embedding.iter().map(|value| value.to_bits().cast_signed()).collect();
         self.graph.add(row.0, usearch::f16::from_i16s(&bits)).map_err(refused)?;
@@ -240,41 +221,84 @@ impl VectorIndex for HnswIndex {
         Ok(())
     }
 
+    /// Room for one more node. By half, because only tables of pointers are copied.
+    fn make_room(&mut self) -> Result<()> {
+        let capacity = self.graph.capacity();
+        if self.rows.len() + self.dead < capacity { Ok(()) } else { reserve(&self.graph, capacity + capacity / 2) }
+    }
+}
+
+impl VectorIndex for HnswIndex {
+    fn len(&self) -> usize {
+        self.rows.len() + self.held_out.rows.len()
+    }
+
+    fn contains(&self, row: RowId) -> bool {
+        self.rows.contains(&row) || self.held_out.rows.contains(row)
+    }
+
+    fn insert(&mut self, row: RowId, embedding: &[f16]) -> Result<()> {
+        check_embedding(embedding, self.dimension)?;
+        if row.0 == FREE_KEY {
+            return Err(Error::misuse(format!("{row} is not a row that a store gives out")));
+        }
+        if self.contains(row) {
+            return Ok(());
+        }
+        if !self.held_out.takes(row) {
+            self.link(row, embedding)?;
+        } else {
+            self.held_out.rows.insert(row, embedding)?;
+        }
+        if let Some(row) = self.held_out.excess() {
+            let embedding = self.held_out.embedding(row)?;
+            // In this order, so that it is never in neither.
+            self.link(row, &embedding)?;
+            self.held_out.rows.remove(row)?;
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, row: RowId) -> Result<()> {
         if self.rows.contains(&row) {
             self.graph.remove(row.0).map_err(refused)?;
             self.rows.remove(&row);
             self.dead += 1;
         }
-        Ok(())
+        self.held_out.rows.remove(row)
     }
 
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Candidate>> {
-        let query = Direction::new(query, self.dimension, self.similarity)?;
-        if k == 0 || self.rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let _slot = self.slots.take();
-        self.walk(&query, k)
+        let direction = Direction::new(query, self.dimension, self.similarity)?;
+        let found = if k == 0 || self.rows.is_empty() {
+            Vec::new()
+        } else {
+            let _slot = self.slots.take();
+            self.walk(&direction, k)?
+        };
+        Ok(best_of(found, self.held_out.rows.search(query, k)?, k))
     }
 
     /// Walks until as many rows of `rows` are found as the search expansion says, through all others: the fewer belong,
     /// the farther.
     fn search_among(&self, query: &[f32], k: usize, rows: &Rows) -> Result<Vec<Candidate>> {
-        let query = Direction::new(query, self.dimension, self.similarity)?;
-        if k == 0 || self.rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let _slot = self.slots.take();
-        // A panic in here would end the process. Looking a row up in a bitmap cannot, nor does it lock or allocate.
-        let belongs = |key| key != FREE_KEY && rows.contains(RowId(key));
-        let matches = self.graph.filtered_search(&query.unit, k.min(self.rows.len()), belongs).map_err(refused)?;
-        Ok(self.candidates(&query, matches, |row| rows.contains(row)))
+        let direction = Direction::new(query, self.dimension, self.similarity)?;
+        let found = if k == 0 || self.rows.is_empty() {
+            Vec::new()
+        } else {
+            let _slot = self.slots.take();
+            // A panic in here would end the process. Looking a row up in a bitmap cannot, nor does it lock or allocate.
+            let belongs = |key| key != FREE_KEY && rows.contains(RowId(key));
+            let most = k.min(self.rows.len());
+            let matches = self.graph.filtered_search(&direction.unit, most, belongs).map_err(refused)?;
+            self.candidates(&direction, matches, |row| rows.contains(row))
+        };
+        Ok(best_of(found, self.held_out.rows.search_among(query, k, rows)?, k))
     }
 
     fn embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<bool> {
         if !self.rows.contains(&row) {
-            return Ok(false);
+            return self.held_out.rows.embedding_into(row, out);
         }
         // usearch writes `dimension` numbers into the buffer, however long it is.
         let mut bits = vec![0_i16; self.dimension];
@@ -311,15 +335,12 @@ fn reserve(graph: &usearch::Index, capacity: usize) -> Result<()> {
     graph.reserve_capacity_and_threads(capacity, SLOTS).map_err(refused)
 }
 
-/// The distances of the matches that are not `row`, nearest first.
-fn without(row: RowId, matches: Matches) -> Vec<f32> {
-    matches
-        .keys
-        .into_iter()
-        .zip(matches.distances)
-        .filter(|&(key, _)| key != row.0)
-        .map(|(_, distance)| distance)
-        .collect()
+/// The best `k` of both, of which each is in order.
+fn best_of(mut found: Vec<Candidate>, held_out: Vec<Candidate>, k: usize) -> Vec<Candidate> {
+    found.extend(held_out);
+    found.sort_by(Candidate::rank);
+    found.truncate(k);
+    found
 }
 
 /// Where there is no path to a pipe: by way of a copy in memory.
@@ -344,6 +365,17 @@ fn read_u64(input: &mut dyn Read) -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
+/// `count` rows, each after the one before it.
+fn read_rows(input: &mut dyn Read, count: u64) -> Result<Vec<RowId>> {
+    let rows = (0..count).map(|_| read_u64(input).map(RowId)).collect::<io::Result<Vec<RowId>>>();
+    let rows = rows.map_err(unreadable)?;
+    if rows.is_sorted_by(|a, b| a < b) && rows.last() != Some(&RowId(FREE_KEY)) {
+        Ok(rows)
+    } else {
+        Err(doubtful("its list of rows is malformed"))
+    }
+}
+
 /// No input that passes the checks of this file makes usearch fail: what is left is a lack of memory, or a bug.
 fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::corrupt("the approximate view is not usable; it can be rebuilt from the store").with_source(error)
@@ -351,4 +383,8 @@ fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 fn doubtful(what: &str) -> Error {
     Error::corrupt(format!("the snapshot of the approximate view is not usable: {what}"))
+}
+
+fn unreadable(error: io::Error) -> Error {
+    doubtful("it cannot be read").with_source(error)
 }

@@ -1,15 +1,32 @@
 //! How far a search has to walk in this graph: found by trial.
 
-use super::{EXPANSION_SEARCH, HnswIndex, refused, without};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::{EXPANSION_SEARCH, HnswIndex};
+use crate::candidate::{Best, Candidate};
 use crate::error::Result;
-use crate::index::Direction;
+use crate::index::{Direction, VectorIndex};
+use crate::kernels::{self, InstructionSet, PackedF32, RowsMut, Then, similarity_f32};
 use crate::passage::RowId;
+use crate::similarity::Similarity;
 
-/// How many queries [`HnswIndex::calibrate`] asks, and for how many rows each.
-const CALIBRATION_QUERIES: usize = 48;
-const CALIBRATION_TOP: usize = 10;
+/// How many rows a question is asked for.
+const TOP: usize = 10;
 
-/// What [`HnswIndex::calibrate`] settled on.
+/// How many questions are asked in one [`step`](Trials::step), and before an expansion is given up.
+const STEP: usize = 16;
+const LEAST_ASKED: usize = 32;
+
+/// Standard errors between the mean of a sample and what is taken for granted, one-sided: 1 in 20 is worse. And what is
+/// given up before all was asked: 1 in 700 would have been good enough.
+const CERTAIN: f32 = 1.64;
+const HOPELESS: f32 = 3.0;
+
+/// Rows of the graph that are compared with all questions at once: with these they fit the second cache.
+const BLOCK: usize = 128;
+
+/// What [`Trials::step`] settled on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Calibration {
     pub(crate) expansion_search: usize,
@@ -17,86 +34,143 @@ pub(crate) struct Calibration {
     pub(crate) recall: f32,
 }
 
-/// Questions to a graph with the right answers to them.
-pub(crate) struct Trials(Vec<Trial>);
+/// Questions to a graph with the right answers to them, and what was found so far.
+pub(crate) struct Trials {
+    questions: Vec<Question>,
+    target_recall: f32,
+    /// The place of the expansion that is tried.
+    rung: usize,
+    /// What part of the answers each question found with it.
+    found: Vec<f32>,
+}
 
-/// A question, and how far the true answers to it go: by distance rather than by row, since of many copies of a text
+/// A question, and how far the true answers to it go: by similarity rather than by row, since of many copies of a text
 /// any is as good as another.
-struct Trial {
-    query: Vec<f32>,
-    row: RowId,
+struct Question {
+    query: Direction,
     wanted: usize,
-    farthest: Option<f32>,
+    least: f32,
 }
 
 impl HnswIndex {
-    /// The recall that [`calibrate`](Self::calibrate) aims at by default. Its sample of 480 has a standard error of
-    /// 0.006, so what is promised (0.97) is below.
-    pub(crate) const TARGET_RECALL: f32 = 0.985;
-
-    /// What [`calibrate`](Self::calibrate) asks. It takes some tens of scans through the graph's own storage, beside
-    /// which queries go on.
-    ///
-    /// The queries are stored embeddings under noise, and those themselves do not count. How much noise was measured,
-    /// on eight sets of 10,000 to 100,000 embeddings from clustered to isotropic. At a cosine of 0.8 independent
-    /// queries found 0.983 or more with what was picked; without noise, which is too easy, as little as 0.95; at 0.7
-    /// one set was given 1024 where 64 is enough.
-    pub(crate) fn trials(&self) -> Result<Trials> {
-        let mut noise = Noise(0);
-        let mut trials = Vec::new();
-        for row in self.spread(CALIBRATION_QUERIES) {
-            let query = noise.away_from(&self.stored(row)?);
-            let query = Direction::new(&query, self.dimension, self.similarity)?.unit;
-            let _slot = self.slots.take();
-            let others = self.graph.exact_search(&query, CALIBRATION_TOP + 1).map_err(refused)?;
-            let mut distances = without(row, others);
-            distances.truncate(CALIBRATION_TOP);
-            trials.push(Trial { query, row, wanted: distances.len(), farthest: distances.last().copied() });
-        }
-        Ok(Trials(trials))
+    /// The questions by which [`Trials::step`] finds the expansion with which `target_recall` is found: the held-out
+    /// rows. To find the answers takes a look at each row of the graph, beside which queries go on.
+    pub(crate) fn trials(&self, target_recall: f32) -> Result<Trials> {
+        let queries = self.held_out.sorted().into_iter().map(|row| {
+            let stored = self.held_out.embedding(row)?;
+            let stored: Vec<f32> = stored.into_iter().map(f16::to_f32).collect();
+            Direction::new(&stored, self.dimension, self.similarity)
+        });
+        let queries = queries.collect::<Result<Vec<_>>>()?;
+        let nearest = self.nearest(&queries)?;
+        let question = |(query, nearest): (Direction, Vec<Candidate>)| {
+            let scores = nearest.iter().map(|near| self.score(&query, near.row)).collect::<Result<Vec<f32>>>()?;
+            let least = scores.into_iter().fold(f32::INFINITY, f32::min);
+            Ok(Question { query, wanted: nearest.len(), least })
+        };
+        let answered = queries.into_iter().zip(nearest).filter(|(_, nearest)| !nearest.is_empty());
+        let questions = answered.map(question).collect::<Result<Vec<_>>>()?;
+        Ok(Trials { questions, target_recall, rung: 0, found: Vec::new() })
     }
 
-    /// Picks the smallest search expansion that finds `target_recall` of the true ten nearest, or the largest there
-    /// is. Data without structure needs far more than the usual 64, and nothing but a trial tells.
-    pub(crate) fn calibrate(&mut self, trials: &Trials, target_recall: f32) -> Result<Calibration> {
-        let Trials(trials) = trials;
-        let wanted: usize = trials.iter().map(|trial| trial.wanted).sum();
-        let mut calibration = Calibration { expansion_search: self.expansion_search(), recall: 1.0 };
-        for expansion in EXPANSION_SEARCH {
-            self.graph.change_expansion_search(expansion);
-            let mut found = 0;
-            for trial in trials {
-                let others = self.graph.search(&trial.query, CALIBRATION_TOP + 1).map_err(refused)?;
-                let near = without(trial.row, others).into_iter().filter(|&distance| Some(distance) <= trial.farthest);
-                found += near.count().min(trial.wanted);
+    /// The rows of the graph that are nearest to each query, as one product of matrices: a scan per query would read the
+    /// graph some hundred times.
+    fn nearest(&self, queries: &[Direction]) -> Result<Vec<Vec<Candidate>>> {
+        if queries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let units: Vec<f32> = queries.iter().flat_map(|query| query.unit.iter().copied()).collect();
+        let none = vec![0.0; queries.len()];
+        let packed = PackedF32::new(InstructionSet::chosen(), self.dimension, &[(&units, &none)]);
+        let stride = packed.columns();
+        let mut best: Vec<Best> = queries.iter().map(|_| Best::new(TOP)).collect();
+        let (mut stored, mut numbers) = (Vec::new(), Vec::new());
+        let mut products = vec![0.0; BLOCK * stride];
+        let mut rows = self.rows.iter().copied();
+        loop {
+            let block: Vec<RowId> = rows.by_ref().take(BLOCK).collect();
+            if block.is_empty() {
+                return Ok(best.into_iter().map(Best::into_sorted).collect());
             }
-            let recall = if wanted == 0 { 1.0 } else { found as f32 / wanted as f32 };
-            calibration = Calibration { expansion_search: expansion, recall };
-            if recall >= target_recall {
-                break;
+            stored.clear();
+            for row in &block {
+                self.embedding_into(*row, &mut stored)?;
+            }
+            numbers.resize(stored.len(), 0.0);
+            stored.convert_to_f32_slice(&mut numbers);
+            let a = kernels::Rows { numbers: &numbers, stride: self.dimension, count: block.len() };
+            let out = RowsMut { numbers: &mut products, stride };
+            packed.multiply(a, 0..packed.panels(), out, Then::Store);
+            let embeddings = stored.chunks_exact(self.dimension);
+            for ((&row, embedding), products) in block.iter().zip(embeddings).zip(products.chunks_exact(stride)) {
+                let scale = match self.similarity {
+                    Similarity::Cosine => kernels::inverse_norm_f16(embedding),
+                    Similarity::Dot => 1.0,
+                };
+                for (best, product) in best.iter_mut().zip(products) {
+                    let score = product * scale;
+                    if score >= best.floor() {
+                        best.offer(Candidate { row, score });
+                    }
+                }
             }
         }
-        Ok(calibration)
+    }
+
+    fn score(&self, query: &Direction, row: RowId) -> Result<f32> {
+        let mut embedding = Vec::new();
+        self.embedding_into(row, &mut embedding)?;
+        Ok(similarity_f32(&query.unit, &embedding, self.similarity))
+    }
+
+    /// What part of the answers to `question` a walk finds. As a collection asks: for more than it needs, to choose among
+    /// them by the exact score.
+    fn found_of(&self, question: &Question) -> Result<f32> {
+        let Question { query, wanted, least } = question;
+        let candidates = self.walk(query, 2 * TOP)?;
+        let scores = candidates.iter().map(|found| self.score(query, found.row)).collect::<Result<Vec<f32>>>()?;
+        let near = scores.into_iter().filter(|score| score >= least).count();
+        Ok(near.min(*wanted) as f32 / *wanted as f32)
     }
 }
 
-/// Repeatable noise: SplitMix64 (Steele, Lea and Flood, 2014).
-struct Noise(u64);
-
-impl Noise {
-    /// `stored` with noise of three quarters of its length: at a cosine of about 0.8 from it.
-    fn away_from(&mut self, stored: &[f32]) -> Vec<f32> {
-        let square = |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
-        let noise: Vec<f32> = stored.iter().map(|_| self.next()).collect();
-        let scale = (0.75 * (square(stored) / square(&noise).max(f64::MIN_POSITIVE)).sqrt()) as f32;
-        stored.iter().zip(noise).map(|(value, noise)| value + scale * noise).collect()
+impl Trials {
+    /// Asks some of the questions. `Some` once it is settled: with the least expansion of which the sample makes it all but
+    /// certain that it finds the target recall, or the largest there is, which the graph then has. Data without structure
+    /// needs far more than the usual 64, and nothing but a trial tells.
+    ///
+    /// Short, and until it is settled without effect: whoever has to keep queries out meanwhile can let them in between.
+    pub(crate) fn step(&mut self, graph: &mut HnswIndex) -> Result<Option<Calibration>> {
+        let last = EXPANSION_SEARCH.len() - 1;
+        let expansion = EXPANSION_SEARCH.get(self.rung).copied().unwrap_or_default();
+        let before = graph.expansion_search();
+        graph.graph.change_expansion_search(expansion);
+        let asked = self.questions.iter().skip(self.found.len()).take(STEP);
+        let found = asked.map(|question| graph.found_of(question)).collect::<Result<Vec<f32>>>();
+        graph.graph.change_expansion_search(before);
+        self.found.extend(found?);
+        let all = self.found.len() >= self.questions.len();
+        let (recall, error) = mean_and_error(&self.found);
+        if all && (self.rung == last || recall - CERTAIN * error >= self.target_recall) {
+            graph.graph.change_expansion_search(expansion);
+            return Ok(Some(Calibration { expansion_search: expansion, recall }));
+        }
+        let hopeless = self.found.len() >= LEAST_ASKED && recall + HOPELESS * error < self.target_recall;
+        if all || hopeless && self.rung < last {
+            self.rung += 1;
+            self.found.clear();
+        }
+        Ok(None)
     }
+}
 
-    /// In -1..1.
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).cast_signed() as f32 / i64::MAX as f32
+/// The mean and its standard error; 1 and 0 of nothing.
+fn mean_and_error(sample: &[f32]) -> (f32, f32) {
+    if sample.is_empty() {
+        return (1.0, 0.0);
     }
+    let count = sample.len() as f32;
+    let mean = sample.iter().sum::<f32>() / count;
+    let variance = sample.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (count - 1.0).max(1.0);
+    (mean, (variance / count).sqrt())
 }

@@ -17,11 +17,11 @@ use crate::similarity::Similarity;
 
 const DIMENSION: usize = 64;
 
-fn source() -> Source {
+pub(super) fn source() -> Source {
     Source::clustered(11, DIMENSION, 100, 0.7)
 }
 
-fn both(similarity: Similarity, embeddings: &[Vec<f16>]) -> (HnswIndex, ExactIndex) {
+pub(super) fn both(similarity: Similarity, embeddings: &[Vec<f16>]) -> (HnswIndex, ExactIndex) {
     let dimension = embeddings[0].len();
     let mut hnsw = HnswIndex::new(dimension, similarity).unwrap();
     let mut exact = ExactIndex::new(dimension, similarity).unwrap();
@@ -32,15 +32,31 @@ fn both(similarity: Similarity, embeddings: &[Vec<f16>]) -> (HnswIndex, ExactInd
     (hnsw, exact)
 }
 
-fn calibrated(hnsw: &mut HnswIndex, target_recall: f32) -> Calibration {
-    let trials = hnsw.trials().unwrap();
-    hnsw.calibrate(&trials, target_recall).unwrap()
+pub(super) fn calibrated(hnsw: &mut HnswIndex) -> Calibration {
+    let mut trials = hnsw.trials(0.97).unwrap();
+    loop {
+        if let Some(calibration) = trials.step(hnsw).unwrap() {
+            return calibration;
+        }
+    }
 }
 
 fn bytes(hnsw: &HnswIndex) -> Vec<u8> {
     let mut bytes = Vec::new();
     hnsw.write_to(&mut bytes).unwrap();
     bytes
+}
+
+/// Where the list of rows in the graph begins, and how many there are.
+fn list_at(bytes: &[u8]) -> (usize, usize) {
+    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let list = 16 + number(8) * (8 + 2 * DIMENSION) + 16;
+    (list, number(list - 16))
+}
+
+fn graph_at(bytes: &[u8]) -> usize {
+    let (list, rows) = list_at(bytes);
+    list + 8 * rows
 }
 
 #[test]
@@ -70,7 +86,7 @@ fn it_finds_what_the_exact_view_finds() {
     let embeddings: Vec<_> = (0..5000).map(|_| stored(&source.draw())).collect();
     for similarity in [Similarity::Cosine, Similarity::Dot] {
         let (mut hnsw, exact) = both(similarity, &embeddings);
-        let calibration = calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
+        let calibration = calibrated(&mut hnsw);
         assert_eq!(calibration.expansion_search, hnsw.expansion_search());
         let queries: Vec<_> = (0..200).map(|_| source.draw()).collect();
         let found = recall(&hnsw, &exact, &queries, 10);
@@ -92,7 +108,7 @@ fn a_walk_keeps_rows_of_the_set_alone_and_nearly_all_of_the_nearest() {
     let mut source = source();
     let embeddings: Vec<_> = (0..5000).map(|_| stored(&source.draw())).collect();
     let (mut hnsw, mut exact) = both(Similarity::Cosine, &embeddings);
-    calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
+    calibrated(&mut hnsw);
     for row in (0..5000).step_by(9).map(RowId) {
         hnsw.remove(row).unwrap();
         exact.remove(row).unwrap();
@@ -115,34 +131,11 @@ fn a_walk_keeps_rows_of_the_set_alone_and_nearly_all_of_the_nearest() {
 }
 
 #[test]
-fn hard_data_is_calibrated_to_a_wider_search() {
-    let mut source = Source::isotropic(2, 96);
-    let embeddings: Vec<_> = (0..8000).map(|_| stored(&source.draw())).collect();
-    let (mut hnsw, exact) = both(Similarity::Cosine, &embeddings);
-    let queries: Vec<_> = (0..100).map(|_| source.draw()).collect();
-    let before = recall(&hnsw, &exact, &queries, 10);
-    assert!(before < 0.8, "the negative control: {before} with {}", hnsw.expansion_search());
-    let calibration = calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
-    let after = recall(&hnsw, &exact, &queries, 10);
-    assert!(calibration.expansion_search > 256 && after >= 0.97, "{after} with {calibration:?}");
-}
-
-#[test]
-fn any_copy_counts_as_found() {
-    let mut source = source();
-    let texts: Vec<_> = (0..20).map(|_| stored(&source.draw())).collect();
-    let embeddings: Vec<_> = (0..2000).map(|at| texts[at % texts.len()].clone()).collect();
-    let mut hnsw = both(Similarity::Cosine, &embeddings).0;
-    let calibration = calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
-    assert!(calibration.recall >= HnswIndex::TARGET_RECALL, "{calibration:?}");
-}
-
-#[test]
 fn replacing_everything_twice_keeps_the_recall() {
     let mut source = source();
     let embeddings: Vec<_> = (0..3000).map(|_| stored(&source.draw())).collect();
     let (mut hnsw, mut exact) = both(Similarity::Cosine, &embeddings);
-    calibrated(&mut hnsw, HnswIndex::TARGET_RECALL);
+    calibrated(&mut hnsw);
     for new in 3000..9000 {
         // As an upsert does: a new row comes, the old one goes.
         let embedding = stored(&source.draw());
@@ -168,21 +161,23 @@ fn removed_rows_are_dead_weight_until_they_are_replaced() {
         hnsw.remove(RowId(row)).unwrap();
         hnsw.remove(RowId(row)).unwrap();
     }
-    assert_eq!((hnsw.len(), hnsw.dead_fraction()), (100, 0.9));
+    // But for those that never were in the graph, which weigh nothing.
+    let dead = hnsw.dead_fraction();
+    assert!(hnsw.len() == 100 && (dead - 0.9).abs() < 0.02, "{dead}");
     let found = hnsw.search(&source.draw(), usize::MAX).unwrap();
     assert!(found.len() <= 100 && found.iter().all(|found| found.row.0 >= 900), "{}", found.len());
     let again = HnswIndex::read_from(&mut &bytes(&hnsw)[..], DIMENSION, Similarity::Cosine, 100, 64).unwrap();
-    assert_eq!(again.dead_fraction(), 0.9);
+    assert_eq!(again.dead_fraction(), dead);
     for row in 1000..1900 {
         hnsw.insert(RowId(row), &stored(&source.draw())).unwrap();
     }
-    assert_eq!((hnsw.len(), hnsw.dead_fraction()), (1000, 0.0));
+    assert!(hnsw.len() == 1000 && hnsw.dead_fraction() < 0.03, "{}", hnsw.dead_fraction());
     // And emptied: nothing is found, nothing is left.
     for row in 900..1900 {
         hnsw.remove(RowId(row)).unwrap();
     }
     assert_eq!((hnsw.len(), hnsw.search(&source.draw(), 10).unwrap()), (0, Vec::new()));
-    assert_eq!(calibrated(&mut hnsw, 1.0).recall, 1.0);
+    assert_eq!(calibrated(&mut hnsw).recall, 1.0);
 }
 
 #[test]
@@ -233,7 +228,7 @@ fn without_a_pipe_a_graph_is_the_same() {
     let query = source.draw();
     let (found, piped) = (hnsw.search(&query, 20).unwrap(), bytes(&hnsw));
     let (again, whole) = hnsw.whole();
-    assert!(piped.ends_with(&whole) && piped.len() == 16 + 8 * again.len() + whole.len());
+    assert!(piped.ends_with(&whole) && piped.len() == graph_at(&piped) + whole.len());
     assert_eq!(again.search(&query, 20).unwrap(), found);
 }
 
@@ -294,17 +289,26 @@ fn other_bytes_than_expected_are_corrupt() {
     assert_eq!(load(&bytes, DIMENSION, Similarity::Cosine, 51).unwrap(), 4096);
     // The last row is none of those that the self-test looks for.
     let mut other_row = bytes.clone();
-    other_row[16 + 8 * 50] = 200;
+    other_row[graph_at(&bytes) - 8] = 200;
     let mut unsorted = bytes.clone();
-    unsorted[16] = 3;
+    unsorted[list_at(&bytes).0] = 50;
+    let mut twice = bytes.clone();
+    twice.copy_within(16..24, list_at(&bytes).0);
+    let mut infinite = bytes.clone();
+    infinite[list_at(&bytes).0 - 17] = 0x7c;
+    let mut level = bytes.clone();
+    level[0] = 65;
     for refused in [
         load(&bytes, DIMENSION / 2, Similarity::Cosine, 51),
         load(&bytes, DIMENSION, Similarity::Dot, 51),
         load(&bytes, DIMENSION, Similarity::Cosine, 50),
         load(&other_row, DIMENSION, Similarity::Cosine, 51),
         load(&unsorted, DIMENSION, Similarity::Cosine, 51),
+        load(&twice, DIMENSION, Similarity::Cosine, 51),
+        load(&infinite, DIMENSION, Similarity::Cosine, 51),
+        load(&level, DIMENSION, Similarity::Cosine, 51),
         load(&bytes[..100], DIMENSION, Similarity::Cosine, 51),
-        load(&bytes[..16 + 8 * 51], DIMENSION, Similarity::Cosine, 51),
+        load(&bytes[..graph_at(&bytes)], DIMENSION, Similarity::Cosine, 51),
         load(&[], DIMENSION, Similarity::Cosine, 0),
     ] {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Corrupt);

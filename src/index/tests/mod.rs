@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may end by panicking")]
 
+#[cfg(feature = "usearch")]
+mod calibration;
 mod exact;
 #[cfg(feature = "usearch")]
 mod hnsw;
