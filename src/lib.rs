@@ -47,6 +47,7 @@ mod similarity;
 mod snapshot;
 mod store;
 mod text;
+mod threads;
 pub mod util;
 
 pub use bi_encoder::{BiEncoder, BiEncoderOptions, Encoder, ModelInfo, Quantized, quantize};

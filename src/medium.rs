@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 /// Writes what is to be in a file.
@@ -14,7 +14,7 @@ pub(crate) type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> io::Result<()
 /// to chance, as file systems do.
 pub(crate) trait Medium: Send + Sync {
     /// The file at `path`, from its beginning, and its length.
-    fn read(&self, path: &Path) -> io::Result<(Box<dyn Read>, u64)>;
+    fn read(&self, path: &Path) -> io::Result<(Box<dyn Source>, u64)>;
 
     /// Makes a file of what `content` writes, or replaces what is in it. When it returns, the content is durable; the name
     /// is not.
@@ -46,6 +46,11 @@ pub(crate) trait Medium: Send + Sync {
     fn store_file(&self, path: &Path, create: bool) -> Option<io::Result<Box<dyn StoreFile>>>;
 }
 
+/// A file that is read from anywhere on, on any thread.
+pub(crate) trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
 /// A file that is read and written anywhere.
 pub(crate) trait StoreFile: fmt::Debug + Send + Sync {
     fn len(&self) -> io::Result<u64>;
@@ -59,7 +64,7 @@ pub(crate) trait StoreFile: fmt::Debug + Send + Sync {
 pub(crate) struct FileSystem;
 
 impl Medium for FileSystem {
-    fn read(&self, path: &Path) -> io::Result<(Box<dyn Read>, u64)> {
+    fn read(&self, path: &Path) -> io::Result<(Box<dyn Source>, u64)> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         Ok((Box::new(file), length))

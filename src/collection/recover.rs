@@ -161,7 +161,7 @@ fn restore(
         let _ = mark.done();
     }
     let mut view = match loaded {
-        Ok(index) => View::Hnsw(index, None),
+        Ok(index) => View::Hnsw(Box::new(index), None),
         Err(error) => return Ok(Err(error.to_string())),
     };
     match replay(&mut view, reader, header.seq, &mut tail) {

@@ -46,7 +46,7 @@ pub(super) enum View {
     Exact(ExactIndex),
     /// A graph, and beside it the matrix that filtered queries scan, once there was one.
     #[cfg(feature = "usearch")]
-    Hnsw(HnswIndex, Option<ExactIndex>),
+    Hnsw(Box<HnswIndex>, Option<ExactIndex>),
 }
 
 impl View {
@@ -85,7 +85,7 @@ impl View {
         let total = reader.state().passages;
         let mut view = match kind {
             #[cfg(feature = "usearch")]
-            Index::Hnsw => Self::Hnsw(HnswIndex::new(reader.dimension(), similarity)?, None),
+            Index::Hnsw => Self::Hnsw(Box::new(HnswIndex::new(reader.dimension(), similarity)?), None),
             _ => Self::Exact(empty_matrix(reader, similarity)?),
         };
         for (done, entry) in (0u64..).zip(reader.embeddings()?) {
@@ -144,7 +144,7 @@ impl View {
             Self::Absent => None,
             Self::Exact(index) => Some(index),
             #[cfg(feature = "usearch")]
-            Self::Hnsw(index, _) => Some(index),
+            Self::Hnsw(index, _) => Some(&**index),
         }
     }
 
@@ -185,7 +185,7 @@ impl View {
             Self::Exact(index) => change(index),
             #[cfg(feature = "usearch")]
             Self::Hnsw(graph, matrix) => {
-                change(graph)?;
+                change(&mut **graph)?;
                 matrix.as_mut().map_or(Ok(()), |matrix| change(matrix))
             }
         }

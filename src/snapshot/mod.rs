@@ -34,7 +34,7 @@ mod payload;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,7 +42,7 @@ pub(crate) use self::header::{Expected, Header};
 use self::header::{FORMAT, PREFIX};
 use self::payload::{PayloadReader, PayloadWriter, TRAILER};
 use crate::error::{Error, Result};
-use crate::medium::{Content, Medium, directory_of};
+use crate::medium::{Content, Medium, Source, directory_of};
 
 /// A snapshot that was found whole.
 pub(crate) struct Snapshot<'m> {
@@ -59,7 +59,7 @@ impl Snapshot<'_> {
     /// The payload from its beginning, of which every byte was verified.
     pub(crate) fn payload(&self) -> io::Result<PayloadReader<'_>> {
         let (mut file, _) = self.medium.read(&self.path)?;
-        io::copy(&mut file.by_ref().take(self.before), &mut io::sink())?;
+        file.seek(SeekFrom::Start(self.before))?;
         Ok(PayloadReader::new(file, self.length, &self.sums))
     }
 }
@@ -132,7 +132,12 @@ pub(crate) fn write(medium: &dyn Medium, path: &Path, header: &Header, payload: 
 /// The snapshot at `path`, if it is whole and what is [`Expected`]: read once to its end, and not kept.
 pub(crate) fn verify<'m>(medium: &'m dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Snapshot<'m>, Reason> {
     let Opened { mut file, header, before, length } = open(medium, path, expected)?;
-    let sums = payload::verify(&mut *file, length)?;
+    let again_from = |offset: u64| {
+        let (mut file, _) = medium.read(path)?;
+        file.seek(SeekFrom::Start(before + offset))?;
+        Ok(file)
+    };
+    let sums = payload::verify(&mut *file, length, again_from)?;
     Ok(Snapshot { header, medium, path: path.to_owned(), before, length, sums })
 }
 
@@ -145,7 +150,7 @@ pub(crate) fn peek(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) ->
 /// A snapshot whose header was read and found to be what is expected.
 struct Opened {
     /// At the payload.
-    file: Box<dyn Read>,
+    file: Box<dyn Source>,
     header: Header,
     /// Bytes of the header and of the payload.
     before: u64,

@@ -6,6 +6,8 @@ use std::slice;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 use super::{Reason, fill};
+use crate::medium::Source;
+use crate::threads::both;
 
 /// Bytes of a piece; the last one may be shorter.
 pub(super) const PIECE: usize = 1 << 20;
@@ -28,11 +30,9 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, piece: &[u8]) -> u128 {
-        let sum = xxh3_128(piece);
-        self.length += piece.len() as u64;
+    fn add(&mut self, length: u64, sum: u128) {
+        self.length += length;
         self.all.update(&sum.to_le_bytes());
-        sum
     }
 
     fn trailer(&self) -> [u8; TRAILER] {
@@ -57,7 +57,7 @@ impl<'w> PayloadWriter<'w> {
     }
 
     fn put(&mut self) -> io::Result<()> {
-        self.sums.add(&self.piece);
+        self.sums.add(self.piece.len() as u64, xxh3_128(&self.piece));
         self.file.write_all(&self.piece)?;
         self.piece.clear();
         Ok(())
@@ -79,24 +79,52 @@ impl Write for PayloadWriter<'_> {
     }
 }
 
-/// Reads a payload of `length` bytes and its trailer to the end, and gives the checksums of its pieces.
-pub(super) fn verify(file: &mut dyn Read, length: u64) -> Result<Vec<u128>, Reason> {
-    let mut sums = Sums::default();
-    let mut pieces = Vec::new();
-    let mut piece = Vec::new();
-    while sums.length < length {
-        piece.resize(piece_length(length - sums.length), 0);
-        fill(file, &mut piece)?;
-        pieces.push(sums.add(&piece));
+/// Reads a payload of `length` bytes and its trailer to the end, and gives the checksums of its pieces. Another thread reads
+/// the second half, from what `again_from` opens there.
+pub(super) fn verify(
+    file: &mut dyn Read,
+    length: u64,
+    again_from: impl Fn(u64) -> io::Result<Box<dyn Source>> + Sync,
+) -> Result<Vec<u128>, Reason> {
+    let half = (length / 2).next_multiple_of(PIECE as u64).min(length);
+    let rest = length - half;
+    let (first, second) = if half == 0 || rest == 0 {
+        (Ok(Vec::new()), sums_and_trailer(file, length))
+    } else {
+        let second = || sums_and_trailer(&mut *again_from(half).map_err(Reason::Unreadable)?, rest);
+        both(|| sums(file, half), second)
+    };
+    let (mut pieces, (second, trailer)) = (first?, second?);
+    pieces.extend(second);
+    let mut expected = Sums::default();
+    for sum in &pieces {
+        expected.add(piece_length(length - expected.length) as u64, *sum);
     }
+    if trailer == expected.trailer() { Ok(pieces) } else { Err(Reason::Torn("the checksum of its payload is wrong")) }
+}
+
+/// The checksums of the pieces of `length` bytes.
+fn sums(file: &mut dyn Read, mut length: u64) -> Result<Vec<u128>, Reason> {
+    let (mut sums, mut piece) = (Vec::new(), Vec::new());
+    while length > 0 {
+        piece.resize(piece_length(length), 0);
+        fill(file, &mut piece)?;
+        sums.push(xxh3_128(&piece));
+        length -= piece.len() as u64;
+    }
+    Ok(sums)
+}
+
+fn sums_and_trailer(file: &mut dyn Read, length: u64) -> Result<(Vec<u128>, [u8; TRAILER]), Reason> {
+    let sums = sums(file, length)?;
     let mut trailer = [0; TRAILER];
     fill(file, &mut trailer)?;
-    if trailer == sums.trailer() { Ok(pieces) } else { Err(Reason::Torn("the checksum of its payload is wrong")) }
+    Ok((sums, trailer))
 }
 
 /// Reads a payload once more, and gives out no piece that is not what [`verify`] saw.
 pub(crate) struct PayloadReader<'s> {
-    file: Box<dyn Read>,
+    file: Box<dyn Source>,
     remaining: u64,
     sums: slice::Iter<'s, u128>,
     piece: Vec<u8>,
@@ -104,7 +132,7 @@ pub(crate) struct PayloadReader<'s> {
 }
 
 impl<'s> PayloadReader<'s> {
-    pub(super) fn new(file: Box<dyn Read>, length: u64, sums: &'s [u128]) -> Self {
+    pub(super) fn new(file: Box<dyn Source>, length: u64, sums: &'s [u128]) -> Self {
         Self { file, remaining: length, sums: sums.iter(), piece: Vec::new(), given: 0 }
     }
 }

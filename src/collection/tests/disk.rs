@@ -1,12 +1,12 @@
 //! A disk in memory that can fail at any operation, and writes down what is done to it.
 
 use std::ffi::OsString;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::history::{Change, History, Image, Naming, Operation, apply};
-use crate::medium::{Content, Medium, StoreFile, directory_of};
+use crate::medium::{Content, Medium, Source, StoreFile, directory_of};
 
 #[derive(Clone, Default)]
 pub(super) struct Disk(Arc<Mutex<State>>);
@@ -205,7 +205,7 @@ impl State {
 }
 
 impl Medium for Disk {
-    fn read(&self, path: &Path) -> io::Result<(Box<dyn Read>, u64)> {
+    fn read(&self, path: &Path) -> io::Result<(Box<dyn Source>, u64)> {
         let state = self.begin(Demand::Read)?;
         let content = state.now.files[&state.file(path)?].clone();
         let length = content.len() as u64;

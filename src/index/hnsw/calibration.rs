@@ -14,14 +14,18 @@ use crate::similarity::Similarity;
 /// How many rows a question is asked for.
 const TOP: usize = 10;
 
-/// How many questions are asked in one [`step`](Trials::step), and before an expansion is given up.
+/// How many questions are asked in one [`step`](Trials::step), and of how many at least an expansion is judged.
 const STEP: usize = 16;
 const LEAST_ASKED: usize = 32;
 
+/// Questions times expansion after which an expansion is judged, if there are so many: half a second of walks. Without an
+/// end, choosing on data without structure took as long as adding it did.
+const ENOUGH: usize = 1 << 16;
+
 /// Standard errors between the mean of a sample and what is taken for granted, one-sided: 1 in 20 is worse. And what is
-/// given up before all was asked: 1 in 700 would have been good enough.
+/// given up before that: 1 in 40 would have been good enough.
 const CERTAIN: f32 = 1.64;
-const HOPELESS: f32 = 3.0;
+const HOPELESS: f32 = 2.0;
 
 /// Rows of the graph that are compared with all questions at once: with these they fit the second cache.
 const BLOCK: usize = 128;
@@ -56,7 +60,7 @@ impl HnswIndex {
     /// The questions by which [`Trials::step`] finds the expansion with which `target_recall` is found: the held-out
     /// rows. To find the answers takes a look at each row of the graph, beside which queries go on.
     pub(crate) fn trials(&self, target_recall: f32) -> Result<Trials> {
-        let queries = self.held_out.sorted().into_iter().map(|row| {
+        let queries = self.held_out.shuffled().into_iter().map(|row| {
             let stored = self.held_out.embedding(row)?;
             let stored: Vec<f32> = stored.into_iter().map(f16::to_f32).collect();
             Direction::new(&stored, self.dimension, self.similarity)
@@ -135,8 +139,8 @@ impl HnswIndex {
 }
 
 impl Trials {
-    /// Asks some of the questions. `Some` once it is settled: with the least expansion of which the sample makes it all but
-    /// certain that it finds the target recall, or the largest there is, which the graph then has. Data without structure
+    /// Asks some of the questions. `Some` once it is settled: with the least expansion that by this sample finds the target
+    /// recall, 19 times of 20, or the largest there is, which the graph then has. Data without structure
     /// needs far more than the usual 64, and nothing but a trial tells.
     ///
     /// Short, and until it is settled without effect: whoever has to keep queries out meanwhile can let them in between.
@@ -149,14 +153,15 @@ impl Trials {
         let found = asked.map(|question| graph.found_of(question)).collect::<Result<Vec<f32>>>();
         graph.graph.change_expansion_search(before);
         self.found.extend(found?);
-        let all = self.found.len() >= self.questions.len();
+        let enough = self.questions.len().min((ENOUGH / expansion.max(1)).max(LEAST_ASKED));
+        let judged = self.found.len() >= enough;
         let (recall, error) = mean_and_error(&self.found);
-        if all && (self.rung == last || recall - CERTAIN * error >= self.target_recall) {
+        if judged && (self.rung == last || recall - CERTAIN * error >= self.target_recall) {
             graph.graph.change_expansion_search(expansion);
             return Ok(Some(Calibration { expansion_search: expansion, recall }));
         }
         let hopeless = self.found.len() >= LEAST_ASKED && recall + HOPELESS * error < self.target_recall;
-        if all || hopeless && self.rung < last {
+        if judged || hopeless && self.rung < last {
             self.rung += 1;
             self.found.clear();
         }

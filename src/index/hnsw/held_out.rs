@@ -18,8 +18,8 @@ use crate::similarity::Similarity;
 /// so that of 256 to 512 the mean is known to 0.006; a scan of them takes a fiftieth of a walk.
 const MOST: usize = 512;
 
-/// One in eight is held out at first.
-const LEVEL: u32 = 3;
+/// One in sixteen is held out at first.
+const LEVEL: u32 = 4;
 
 pub(in crate::index) struct HeldOut {
     pub(super) rows: ExactIndex,
@@ -34,7 +34,7 @@ impl HeldOut {
 
     /// Whether `row` is of the sample.
     pub(super) fn takes(&self, row: RowId) -> bool {
-        xxh3_64(&row.0.to_le_bytes()).trailing_zeros() >= self.level
+        hash(row).trailing_zeros() >= self.level
     }
 
     /// A row that has to leave for the graph, if there are too many. One at a time: half of them at once would keep
@@ -45,6 +45,13 @@ impl HeldOut {
             (self.rows.len() > MOST).then(|| self.level += 1)?;
             leaving(self)
         })
+    }
+
+    /// In an order that has nothing to do with when they came: the first ones are a sample too.
+    pub(super) fn shuffled(&self) -> Vec<RowId> {
+        let mut rows = self.rows.rows().to_vec();
+        rows.sort_unstable_by_key(|row| hash(*row));
+        rows
     }
 
     /// In ascending order.
@@ -101,4 +108,8 @@ impl HeldOut {
         }
         Ok(held_out)
     }
+}
+
+fn hash(row: RowId) -> u64 {
+    xxh3_64(&row.0.to_le_bytes())
 }

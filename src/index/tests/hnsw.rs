@@ -48,14 +48,14 @@ fn bytes(hnsw: &HnswIndex) -> Vec<u8> {
 }
 
 /// Where the list of rows in the graph begins, and how many there are.
-fn list_at(bytes: &[u8]) -> (usize, usize) {
+fn list_at(bytes: &[u8], dimension: usize) -> (usize, usize) {
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
-    let list = 16 + number(8) * (8 + 2 * DIMENSION) + 16;
+    let list = 16 + number(8) * (8 + 2 * dimension) + 16;
     (list, number(list - 16))
 }
 
-fn graph_at(bytes: &[u8]) -> usize {
-    let (list, rows) = list_at(bytes);
+pub(super) fn graph_at(bytes: &[u8], dimension: usize) -> usize {
+    let (list, rows) = list_at(bytes, dimension);
     list + 8 * rows
 }
 
@@ -228,7 +228,7 @@ fn without_a_pipe_a_graph_is_the_same() {
     let query = source.draw();
     let (found, piped) = (hnsw.search(&query, 20).unwrap(), bytes(&hnsw));
     let (again, whole) = hnsw.whole();
-    assert!(piped.ends_with(&whole) && piped.len() == graph_at(&piped) + whole.len());
+    assert!(piped.ends_with(&whole) && piped.len() == graph_at(&piped, DIMENSION) + whole.len());
     assert_eq!(again.search(&query, 20).unwrap(), found);
 }
 
@@ -289,13 +289,13 @@ fn other_bytes_than_expected_are_corrupt() {
     assert_eq!(load(&bytes, DIMENSION, Similarity::Cosine, 51).unwrap(), 4096);
     // The last row is none of those that the self-test looks for.
     let mut other_row = bytes.clone();
-    other_row[graph_at(&bytes) - 8] = 200;
+    other_row[graph_at(&bytes, DIMENSION) - 8] = 200;
     let mut unsorted = bytes.clone();
-    unsorted[list_at(&bytes).0] = 50;
+    unsorted[list_at(&bytes, DIMENSION).0] = 50;
     let mut twice = bytes.clone();
-    twice.copy_within(16..24, list_at(&bytes).0);
+    twice.copy_within(16..24, list_at(&bytes, DIMENSION).0);
     let mut infinite = bytes.clone();
-    infinite[list_at(&bytes).0 - 17] = 0x7c;
+    infinite[list_at(&bytes, DIMENSION).0 - 17] = 0x7c;
     let mut level = bytes.clone();
     level[0] = 65;
     for refused in [
@@ -308,7 +308,7 @@ fn other_bytes_than_expected_are_corrupt() {
         load(&infinite, DIMENSION, Similarity::Cosine, 51),
         load(&level, DIMENSION, Similarity::Cosine, 51),
         load(&bytes[..100], DIMENSION, Similarity::Cosine, 51),
-        load(&bytes[..graph_at(&bytes)], DIMENSION, Similarity::Cosine, 51),
+        load(&bytes[..graph_at(&bytes, DIMENSION)], DIMENSION, Similarity::Cosine, 51),
         load(&[], DIMENSION, Similarity::Cosine, 0),
     ] {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Corrupt);
