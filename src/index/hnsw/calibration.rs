@@ -19,7 +19,7 @@ const STEP: usize = 16;
 const LEAST_ASKED: usize = 32;
 
 /// Questions times expansion after which an expansion is judged, if there are so many: half a second of walks. Without an
-/// end, choosing on data without structure took as long as adding it did.
+/// end, choosing on data without structure took longer than adding it.
 const ENOUGH: usize = 1 << 16;
 
 /// Standard errors between the mean of a sample and what is taken for granted, one-sided: 1 in 20 is worse. And what is

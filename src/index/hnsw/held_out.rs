@@ -1,7 +1,7 @@
 //! The held-out rows: a sample of all rows that stays out of the graph, and is scanned beside it.
 //!
-//! A graph finds the rows that it was made of more easily than anything new, by a little or a lot: on eight sets of
-//! embeddings neither stored ones nor those under noise told how well it answers. These rows are new to it.
+//! A graph finds the rows that it was made of more easily than anything new, or less if they are under noise: on four sets of
+//! 20,000 to 1,000,000 embeddings, with and without structure, neither told how well it answers. These rows are new to it.
 
 use std::io::{self, Read, Write};
 
@@ -15,7 +15,7 @@ use crate::passage::RowId;
 use crate::similarity::Similarity;
 
 /// How many there are at most, but for those that are about to leave. A question finds 0.1 more or less than the next one,
-/// so that of 256 to 512 the mean is known to 0.006; a scan of them takes a fiftieth of a walk.
+/// so that of 256 to 512 the mean is known to 0.006. A scan of them reads 0.4 MB where embeddings have a width of 384.
 const MOST: usize = 512;
 
 /// One in sixteen is held out at first.
