@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Files at the root of `src/` that every folder may use.
-const FREE: [&str; 12] = [
+const FREE: [&str; 13] = [
     "atom",
     "candidate",
     "embedding",
@@ -21,6 +21,7 @@ const FREE: [&str; 12] = [
     "rows",
     "similarity",
     "snapshot",
+    "threads",
 ];
 
 /// What each folder of `src/` may use besides. Nothing may use `collection`, and what may not be used at all is not in
