@@ -136,7 +136,7 @@ impl HnswIndex {
             return Err(doubtful("its list has another number of rows"));
         }
         let rows = read_rows(input, count)?;
-        if rows.iter().any(|row| held_out.rows.contains(*row)) {
+        if held_out.rows.rows().iter().any(|row| rows.binary_search(row).is_ok()) {
             return Err(doubtful("a row is in it twice"));
         }
         let dead = usize::try_from(dead).map_err(|_| doubtful("its graph is impossibly large"))?;
@@ -249,10 +249,10 @@ impl VectorIndex for HnswIndex {
         if self.contains(row) {
             return Ok(());
         }
-        if !self.held_out.takes(row) {
-            self.link(row, embedding)?;
-        } else {
+        if self.held_out.takes(row) {
             self.held_out.rows.insert(row, embedding)?;
+        } else {
+            self.link(row, embedding)?;
         }
         if let Some(row) = self.held_out.excess() {
             let embedding = self.held_out.embedding(row)?;
