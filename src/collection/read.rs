@@ -36,7 +36,8 @@ pub struct CollectionStats {
     pub words_rebuilt: Option<String>,
     /// Changes so far: the sequence number of the last one.
     pub seq: u64,
-    /// Bytes of its files; 0 in memory.
+    /// Bytes that its files take on disk; 0 in memory. The store's file grows by doubling, and what of it was never written
+    /// takes nothing where the file system says so (on Unix; elsewhere its length counts).
     pub bytes: u64,
 }
 
@@ -128,12 +129,24 @@ impl Collection {
     }
 }
 
-/// The sizes of the files in a collection's directory and its `views`; what cannot be read counts nothing.
+/// What the files in a collection's directory and its `views` take; what cannot be read counts nothing.
 fn bytes_under(directory: &Path) -> u64 {
     let files = |directory: &Path| {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-        let size = |entry: fs::DirEntry| entry.metadata().ok().filter(fs::Metadata::is_file).map(|file| file.len());
+        let size = |entry: fs::DirEntry| entry.metadata().ok().filter(fs::Metadata::is_file).map(|file| taken(&file));
         entries.filter_map(size).sum::<u64>()
     };
     files(directory) + files(&directory.join("views"))
+}
+
+#[cfg(unix)]
+fn taken(file: &fs::Metadata) -> u64 {
+    /// Of `st_blocks`, whatever the blocks of the file system.
+    const BLOCK: u64 = 512;
+    std::os::unix::fs::MetadataExt::blocks(file) * BLOCK
+}
+
+#[cfg(not(unix))]
+fn taken(file: &fs::Metadata) -> u64 {
+    file.len()
 }

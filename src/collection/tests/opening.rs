@@ -29,6 +29,23 @@ fn a_collection_is_what_it_was_when_it_is_opened_again() {
     assert_eq!(collection.query("one").run().unwrap(), hits);
 }
 
+/// A file may be longer than what of it was written, as the store's is after it has doubled.
+#[cfg(unix)]
+#[test]
+fn its_size_is_what_its_files_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let collection = bare(Index::Exact).create(folder.path().join("c")).unwrap();
+    let before = collection.stats().bytes;
+    let views = folder.path().join("c/views");
+    fs::create_dir_all(&views).unwrap();
+    let file = fs::File::create(views.join("sparse")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    assert!((before..before + (1 << 20)).contains(&collection.stats().bytes));
+    // The negative control.
+    fs::write(views.join("dense"), vec![1; 4 << 20]).unwrap();
+    assert!(collection.stats().bytes >= before + (4 << 20));
+}
+
 #[test]
 fn a_missing_collection_is_not_found_by_its_path() {
     let folder = tempfile::tempdir().unwrap();
