@@ -1,6 +1,7 @@
 //! Create, open, close: which collection it is, who holds it, and what is said to those who cannot have it.
 
 use std::fs;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::super::view::{EXACT_ROWS, View};
@@ -42,7 +43,8 @@ fn its_size_is_what_its_files_take() {
     file.set_len(1 << 30).unwrap();
     assert!((before..before + (1 << 20)).contains(&collection.stats().bytes));
     // The negative control.
-    fs::write(views.join("dense"), vec![1; 4 << 20]).unwrap();
+    let mut file = fs::File::create(views.join("dense")).unwrap();
+    file.write_all(&vec![1; 4 << 20]).and_then(|()| file.sync_all()).unwrap();
     assert!(collection.stats().bytes >= before + (4 << 20));
 }
 
