@@ -48,13 +48,14 @@ const ARROWS: [(&str, &[&str]); 14] = [
 const OUTSIDERS: [&str; 2] = ["eval", "train"];
 
 /// The one place of each foreign crate: replacing it changes nothing else.
-const HOMES: [(&str, &str); 13] = [
+const HOMES: [(&str, &str); 14] = [
     ("bincode", "src/store/codec.rs"),
     ("candle_core", "src/encoder/candle.rs"),
     ("candle_nn", "src/encoder/candle.rs"),
     ("candle_transformers", "src/encoder/candle.rs"),
     ("redb", "src/store/"),
     ("roaring", "src/rows.rs"),
+    ("rustix", "src/index/pipe.rs"),
     ("safetensors", "src/model/"),
     ("statrs", "src/eval/significance.rs"),
     ("tantivy", "src/lexical/"),

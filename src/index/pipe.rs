@@ -5,12 +5,19 @@
 //! Whoever reads a pipe reads to its end whatever happens: writing to one that is closed ends a process by a signal,
 //! unless the process said otherwise, and that is not for us to say.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 /// What a pipe holds on most systems.
 const CAPACITY: usize = 1 << 16;
+
+/// What a pipe may hold on Linux: a reader takes about a millisecond for it.
+#[cfg(target_os = "linux")]
+const WIDE: usize = 1 << 20;
+
+const PAUSE: Duration = Duration::from_micros(100);
 
 /// Copies the `length` bytes that `save` writes to a path.
 pub(super) fn copy_out(
@@ -44,8 +51,9 @@ pub(super) fn copy_in(
     input: &mut dyn Read,
     load: impl FnOnce(&str) -> io::Result<()> + Send,
 ) -> Option<io::Result<()>> {
-    let (mut reader, mut writer) = io::pipe().ok()?;
+    let (mut reader, writer) = io::pipe().ok()?;
     let path = path_of(&reader)?;
+    let mut writer = Patient::new(writer);
     thread::scope(|scope| {
         let load = move || {
             let loaded = load(&path);
@@ -58,6 +66,39 @@ pub(super) fn copy_in(
         // A load that lacks what could not be copied fails too, for a lesser reason.
         Some(copied.and(joined(loading)))
     })
+}
+
+/// Sleeps while the pipe is full. Whoever waits in a write is woken for each 4 KiB that a reader takes, which takes the reader
+/// more time than reading them.
+struct Patient(PipeWriter);
+
+impl Patient {
+    fn new(writer: PipeWriter) -> Self {
+        #[cfg(target_os = "linux")]
+        {
+            // Either is of no use without the other, and neither is needed.
+            let wide = rustix::pipe::fcntl_setpipe_size(&writer, WIDE);
+            if wide.is_ok() {
+                let _ = rustix::io::ioctl_fionbio(&writer, true);
+            }
+        }
+        Self(writer)
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn joined(thread: thread::ScopedJoinHandle<'_, io::Result<()>>) -> io::Result<()> {
