@@ -13,6 +13,8 @@ use super::live::Live;
 use super::options::Index;
 use super::view::View;
 #[cfg(feature = "usearch")]
+use super::view::settle;
+#[cfg(feature = "usearch")]
 use crate::error::Error;
 use crate::error::Result;
 #[cfg(feature = "usearch")]
@@ -67,7 +69,7 @@ const PRUNE_EVERY: u64 = 1024;
 const DEAD_FRACTION: f32 = 0.3;
 
 /// A graph is fitted to its data again when it has grown to so many times the rows: the more there are, the farther a
-/// search has to walk. After a doubling 0.90 was found of twenty queries; each time takes some tens of scans.
+/// search has to walk. After a doubling 0.90 was found of twenty queries; each time takes a look at every row, and half a second of walks or more.
 #[cfg(feature = "usearch")]
 const GROWTH: f64 = 1.25;
 
@@ -272,15 +274,8 @@ pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
         build(inner, tail, &mut silent)?;
     } else if !exact && rows as f64 > tail.tuned as f64 * GROWTH {
         let trials = inner.live.read().view.trials()?;
-        let worth_it = match trials {
-            None => true,
-            Some(mut trials) => loop {
-                // Step by step, so that queries come in between.
-                if let Some(worth_it) = inner.live.write().view.tune(&mut trials, inner.index)? {
-                    break worth_it;
-                }
-            },
-        };
+        // Locked for one step at a time, so that queries come in between.
+        let worth_it = settle(trials, |trials| inner.live.write().view.tune(trials, inner.index))?;
         tail.tuned = rows;
         if !worth_it {
             let reader = Arc::clone(&inner.live.read().reader);

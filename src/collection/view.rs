@@ -96,14 +96,7 @@ impl View {
             view.insert(row, &embedding)?;
         }
         #[cfg(feature = "usearch")]
-        let worth_it = match view.trials()? {
-            None => true,
-            Some(mut trials) => loop {
-                if let Some(worth_it) = view.tune(&mut trials, index)? {
-                    break worth_it;
-                }
-            },
-        };
+        let worth_it = settle(view.trials()?, |trials| view.tune(trials, index))?;
         #[cfg(not(feature = "usearch"))]
         let worth_it = true;
         if worth_it { Ok(view) } else { Self::build(Index::Exact, index, reader, similarity, on_progress) }
@@ -188,6 +181,20 @@ impl View {
                 change(&mut **graph)?;
                 matrix.as_mut().map_or(Ok(()), |matrix| change(matrix))
             }
+        }
+    }
+}
+
+/// What [`View::tune`] says in the end; true if there is nothing to tune.
+#[cfg(feature = "usearch")]
+pub(super) fn settle(
+    trials: Option<Trials>,
+    mut tune: impl FnMut(&mut Trials) -> Result<Option<bool>>,
+) -> Result<bool> {
+    let Some(mut trials) = trials else { return Ok(true) };
+    loop {
+        if let Some(worth_it) = tune(&mut trials)? {
+            return Ok(worth_it);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use half::f16;
 
 use super::slot_map::SlotMap;
-use super::{Direction, VectorIndex, check_dimension, check_embedding};
+use super::{Direction, VectorIndex, check_dimension, check_embedding, scale_of};
 use crate::candidate::{Best, Candidate};
 use crate::error::Result;
 use crate::kernels;
@@ -38,8 +38,7 @@ pub(crate) struct ExactIndex {
     /// The embedding of `rows[slot]` is the `slot`th run of `dimension` numbers.
     matrix: Vec<f16>,
     rows: Vec<RowId>,
-    /// What a row's inner product with the query's direction is multiplied with: one over its norm for the cosine,
-    /// which is then the true one however the row is scaled, and one for the dot product.
+    /// [`scale_of`] each.
     scales: Vec<f32>,
     slots: SlotMap,
 }
@@ -158,10 +157,7 @@ impl VectorIndex for ExactIndex {
         self.slots.insert(row, self.rows.len());
         self.rows.push(row);
         self.matrix.extend_from_slice(embedding);
-        self.scales.push(match self.similarity {
-            Similarity::Cosine => kernels::inverse_norm_f16(embedding),
-            Similarity::Dot => 1.0,
-        });
+        self.scales.push(scale_of(embedding, self.similarity));
         Ok(())
     }
 

@@ -24,6 +24,7 @@ pub(crate) use hnsw::{HnswIndex, Trials};
 
 use crate::candidate::Candidate;
 use crate::error::{Error, Result};
+use crate::kernels::inverse_norm_f16;
 use crate::passage::RowId;
 use crate::rows::Rows;
 use crate::similarity::Similarity;
@@ -88,6 +89,15 @@ fn check_embedding(embedding: &[f16], dimension: usize) -> Result<()> {
             "an embedding must be finite: component {at} is not (stored numbers end at {})",
             f16::MAX
         ))),
+    }
+}
+
+/// What a row's inner product with the query's direction is multiplied with: one over its norm for the cosine, which is then
+/// the true one however the row is scaled, and one for the dot product.
+fn scale_of(embedding: &[f16], similarity: Similarity) -> f32 {
+    match similarity {
+        Similarity::Cosine => inverse_norm_f16(embedding),
+        Similarity::Dot => 1.0,
     }
 }
 

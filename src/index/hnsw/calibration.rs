@@ -6,15 +6,15 @@ use half::slice::HalfFloatSliceExt;
 use super::{EXPANSION_SEARCH, HnswIndex};
 use crate::candidate::{Best, Candidate};
 use crate::error::Result;
-use crate::index::{Direction, VectorIndex};
+use crate::index::{Direction, VectorIndex, scale_of};
 use crate::kernels::{self, InstructionSet, PackedF32, RowsMut, Then, similarity_f32};
 use crate::passage::RowId;
-use crate::similarity::Similarity;
 
 /// How many rows a question is asked for.
 const TOP: usize = 10;
 
-/// How many questions are asked in one [`step`](Trials::step), and of how many at least an expansion is judged.
+/// How many questions are asked in one [`step`](Trials::step), and of how many at least, if there are so many, an
+/// expansion is judged.
 const STEP: usize = 16;
 const LEAST_ASKED: usize = 32;
 
@@ -107,10 +107,7 @@ impl HnswIndex {
             packed.multiply(a, 0..packed.panels(), out, Then::Store);
             let embeddings = stored.chunks_exact(self.dimension);
             for ((&row, embedding), products) in block.iter().zip(embeddings).zip(products.chunks_exact(stride)) {
-                let scale = match self.similarity {
-                    Similarity::Cosine => kernels::inverse_norm_f16(embedding),
-                    Similarity::Dot => 1.0,
-                };
+                let scale = scale_of(embedding, self.similarity);
                 for (best, product) in best.iter_mut().zip(products) {
                     let score = product * scale;
                     if score >= best.floor() {
@@ -140,11 +137,15 @@ impl HnswIndex {
 
 impl Trials {
     /// Asks some of the questions. `Some` once it is settled: with the least expansion that by this sample finds the target
-    /// recall, 19 times of 20, or the largest there is, which the graph then has. Data without structure
-    /// needs far more than the usual 64, and nothing but a trial tells.
+    /// recall, 19 times of 20, or the largest there is, which the graph then has. Data without structure needs far more than
+    /// the usual 64, and nothing but a trial tells.
     ///
     /// Short, and until it is settled without effect: whoever has to keep queries out meanwhile can let them in between.
     pub(crate) fn step(&mut self, graph: &mut HnswIndex) -> Result<Option<Calibration>> {
+        if self.questions.is_empty() {
+            // Nobody left to ask: what was found when there was holds.
+            return Ok(Some(Calibration { expansion_search: graph.expansion_search(), recall: 1.0 }));
+        }
         let last = EXPANSION_SEARCH.len() - 1;
         let expansion = EXPANSION_SEARCH.get(self.rung).copied().unwrap_or_default();
         let before = graph.expansion_search();
@@ -169,11 +170,8 @@ impl Trials {
     }
 }
 
-/// The mean and its standard error; 1 and 0 of nothing.
+/// The mean of what is not empty, and its standard error.
 fn mean_and_error(sample: &[f32]) -> (f32, f32) {
-    if sample.is_empty() {
-        return (1.0, 0.0);
-    }
     let count = sample.len() as f32;
     let mean = sample.iter().sum::<f32>() / count;
     let variance = sample.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (count - 1.0).max(1.0);

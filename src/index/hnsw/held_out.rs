@@ -94,11 +94,11 @@ impl HeldOut {
         most: usize,
     ) -> Result<Self> {
         let [level, count] = [read_u64(input).map_err(unreadable)?, read_u64(input).map_err(unreadable)?];
-        if count > most as u64 || level > u64::from(u64::BITS) {
-            return Err(doubtful("its sample of rows is impossibly large"));
-        }
+        let level = u32::try_from(level).ok().filter(|level| *level <= u64::BITS);
+        let level =
+            level.filter(|_| count <= most as u64).ok_or_else(|| doubtful("its sample of rows is impossible"))?;
         let rows = read_rows(input, count)?;
-        let mut held_out = Self { rows: ExactIndex::new(dimension, similarity)?, level: level as u32 };
+        let mut held_out = Self { rows: ExactIndex::new(dimension, similarity)?, level };
         let mut bytes = vec![0; dimension * size_of::<f16>()];
         for row in rows {
             input.read_exact(&mut bytes).map_err(unreadable)?;

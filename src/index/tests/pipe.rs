@@ -1,10 +1,12 @@
 //! Streams through a path.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use super::super::pipe::{copy_in, copy_out};
 
-const LENGTH: usize = 300_000;
+/// More than a pipe holds.
+const LENGTH: usize = 3_000_000;
 
 fn content() -> Vec<u8> {
     (0..LENGTH).map(|at| (at % 251) as u8).collect()
@@ -66,6 +68,17 @@ fn a_save_whose_bytes_find_no_room_ends() {
 fn what_goes_in_is_loaded_from_the_path() {
     let loaded = std::sync::Mutex::new(Vec::new());
     let load = |path: &str| std::fs::read(path).map(|bytes| *loaded.lock().unwrap() = bytes);
+    copy_in(&mut &content()[..], load).unwrap().unwrap();
+    assert!(loaded.into_inner().unwrap() == content());
+}
+
+#[test]
+fn what_does_not_fit_waits_for_a_load_that_begins_late() {
+    let loaded = std::sync::Mutex::new(Vec::new());
+    let load = |path: &str| {
+        std::thread::sleep(Duration::from_millis(50));
+        std::fs::read(path).map(|bytes| *loaded.lock().unwrap() = bytes)
+    };
     copy_in(&mut &content()[..], load).unwrap().unwrap();
     assert!(loaded.into_inner().unwrap() == content());
 }
