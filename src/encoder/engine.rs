@@ -88,6 +88,7 @@ impl EngineOptions {
             .build()
             .map_err(|source| Error::new(ErrorKind::Io, "cannot start the encoder's threads").with_source(source))?;
         let (config, weights) = (&model.config, &model.weights);
+        let wanted = if model.modules.pooling.is_cls_alone(0) { Wanted::Cls } else { Wanted::All };
         let set = match self.instructions {
             Some(_) if self.backend != BackendKind::Cpu => {
                 return Err(Error::misuse(
@@ -99,7 +100,7 @@ impl EngineOptions {
         };
         let backend = || -> Result<Box<dyn Backend>> {
             Ok(match self.backend {
-                BackendKind::Cpu => Box::new(CpuBackend::with_instruction_set(set, config, weights)?),
+                BackendKind::Cpu => Box::new(CpuBackend::with_instruction_set(set, config, weights, wanted)?),
                 device => Box::new(CandleBackend::new(device, config, weights)?),
             })
         };

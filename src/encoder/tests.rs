@@ -264,13 +264,12 @@ fn backends_agree() {
     }
 }
 
-/// Asking for the first tokens alone gives the rows that asking for all gives, on s8 weights too, where short
-/// sequences take another way than long ones.
+/// Asking for the first tokens alone gives the rows that asking for all gives, nearly: the cpu backend takes another way.
+/// On s8 weights too, where short sequences take yet another.
 #[test]
 fn first_tokens_alone_are_those_among_all() {
-    for model in
-        [Model::open(&golden_path("cls")).unwrap(), Model::open(&golden_path("cls")).unwrap().quantized().unwrap()]
-    {
+    let cls = || Model::open(&golden_path("cls")).unwrap();
+    for (model, tolerance) in [(cls(), 2e-5), (cls().quantized().unwrap(), 0.5)] {
         let width = model.config.width;
         let sequences: Vec<Tokens> = (0..).zip([1, 2, 4, 5, 9, 33]).map(|(seed, n)| sequence(n, seed)).collect();
         for (backend, encoder) in backends(&model) {
@@ -283,7 +282,8 @@ fn first_tokens_alone_are_those_among_all() {
                     first
                 });
                 let firsts: Vec<f32> = firsts.collect();
-                assert_eq!(encoder.forward(&batch, Wanted::Cls).unwrap(), firsts, "{backend}");
+                let apart = largest_difference(&encoder.forward(&batch, Wanted::Cls).unwrap(), &firsts);
+                assert!(apart <= if backend == "cpu" { tolerance } else { 0.0 }, "{backend}: {apart}");
             }
         }
     }

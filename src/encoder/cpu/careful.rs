@@ -25,19 +25,20 @@ pub(super) struct Careful {
     set: InstructionSet,
     config: EncoderConfig,
     weights: Weights,
+    wanted: Wanted,
     layers: OnceLock<Vec<Layer>>,
 }
 
 impl Careful {
-    pub(super) fn new(set: InstructionSet, config: &EncoderConfig, weights: &Weights) -> Self {
-        Self { set, config: config.clone(), weights: weights.clone(), layers: OnceLock::new() }
+    pub(super) fn new(set: InstructionSet, config: &EncoderConfig, weights: &Weights, wanted: Wanted) -> Self {
+        Self { set, config: config.clone(), weights: weights.clone(), wanted, layers: OnceLock::new() }
     }
 
     pub(super) fn layers(&self) -> Result<&[Layer]> {
         match self.layers.get() {
             Some(layers) => Ok(layers),
             None => {
-                let layers = load_layers(self.set, &self.config, &self.weights.dequantized())?;
+                let layers = load_layers(self.set, &self.config, &self.weights.dequantized(), self.wanted)?;
                 Ok(self.layers.get_or_init(|| layers))
             }
         }

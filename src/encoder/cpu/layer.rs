@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::cls::ClsAttention;
 use super::linear::Linear;
 use super::scratch::Scratch;
-use crate::encoder::then;
+use crate::encoder::{Wanted, then};
 use crate::error::Result;
 use crate::kernels::{
     Aligned, Attention, AttentionScratch, InstructionSet, LayerNorm, Rows, RowsMut, Then, row_stride,
@@ -19,6 +20,8 @@ pub(super) struct Layer {
     width: usize,
     /// Queries, keys and values side by side.
     projections: Linear,
+    /// Instead of these where only first tokens are of use: of the last layer, if that is expected.
+    cls: Option<ClsAttention>,
     attention_output: Linear,
     attention_norm: LayerNorm,
     intermediate: Linear,
@@ -28,8 +31,16 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub(super) fn load(set: InstructionSet, config: &EncoderConfig, weights: &Weights, index: usize) -> Result<Self> {
-        let name = |part: &str| format!("encoder.layer.{index}.{part}");
+    /// Layer `index`, of which `wanted` is expected to be asked.
+    pub(super) fn load(
+        set: InstructionSet,
+        config: &EncoderConfig,
+        weights: &Weights,
+        index: usize,
+        wanted: Wanted,
+    ) -> Result<Self> {
+        let layer = format!("encoder.layer.{index}");
+        let name = |part: &str| format!("{layer}.{part}");
         let linear = |depth, parts: &[&str]| {
             let names: Vec<String> = parts.iter().map(|part| name(part)).collect();
             Linear::load(set, weights, depth, &names)
@@ -40,10 +51,15 @@ impl Layer {
         };
         let width = config.width;
         let output = linear(config.feed_forward, &["output.dense"])?;
+        let cls = match wanted {
+            Wanted::Cls => Some(ClsAttention::load(set, output.integers(), config, weights, &layer)?),
+            Wanted::All => None,
+        };
         Ok(Self {
             heads: config.heads,
             width,
             projections: linear(width, &["attention.self.query", "attention.self.key", "attention.self.value"])?,
+            cls,
             attention_output: linear(width, &["attention.output.dense"])?,
             attention_norm: norm("attention.output")?,
             intermediate: linear(width, &["intermediate.dense"])?,
@@ -69,58 +85,51 @@ impl Layer {
         self.feed_forward(set, &(0..tokens), scratch);
     }
 
-    /// The same, but only for the first token of each sequence; afterwards its state is row `i` of the states, `i`
-    /// being the sequence's place.
-    pub(super) fn run_cls(&self, set: InstructionSet, lengths: &[usize], scratch: &mut Scratch) {
-        let tokens = lengths.iter().sum();
-        self.project_keys_and_values(tokens, &(0..tokens), scratch);
-        self.finish_cls(set, lengths, scratch);
+    /// The states that are wanted of the last layer.
+    pub(super) fn run_last(&self, set: InstructionSet, lengths: &[usize], wanted: Wanted, scratch: &mut Scratch) {
+        match wanted {
+            Wanted::All => self.run(set, lengths, scratch),
+            Wanted::Cls => self.run_cls(set, lengths, scratch),
+        }
     }
 
-    /// What is left of [`run_cls`](Self::run_cls) when the keys and values of all tokens are there.
-    pub(super) fn finish_cls(&self, set: InstructionSet, lengths: &[usize], scratch: &mut Scratch) {
-        let mut first = 0;
-        for (sequence, &length) in lengths.iter().enumerate() {
-            // `sequence <= first`: the row that is overwritten is never needed again.
-            let width = scratch.stride;
-            scratch.states.as_mut_slice().copy_within(first * width..(first + 1) * width, sequence * width);
-            first += length;
-        }
+    /// Only the first token of each sequence; afterwards its state is row `i` of the states, `i`
+    /// being the sequence's place.
+    fn run_cls(&self, set: InstructionSet, lengths: &[usize], scratch: &mut Scratch) {
+        let Some(cls) = &self.cls else {
+            self.run(set, lengths, scratch);
+            return keep_first_tokens(lengths, scratch);
+        };
         let sequences = lengths.len();
-        let query_stride = row_stride(self.section(), 16);
-        let states = Rows { numbers: scratch.states.as_slice(), stride: scratch.stride, count: sequences };
-        let out = RowsMut { numbers: scratch.queries.grown(sequences * query_stride), stride: query_stride };
-        self.projections.apply(states, 0..self.query_panels(), out, Then::Store, &mut scratch.quantized);
-        let Scratch { queries, projections, context, attention, stride, .. } = scratch;
-        let mut first = 0;
-        for (sequence, &length) in lengths.iter().enumerate() {
-            let query = queries.as_slice().get(sequence * query_stride..).unwrap_or_default();
-            let query = Rows { numbers: query, stride: query_stride, count: 1 };
-            let context = context.as_mut_slice().get_mut(sequence * *stride..).unwrap_or_default();
-            let context = RowsMut { numbers: context, stride: *stride };
-            self.attend(set, query, self.projected(projections, &(first..first + length)), context, attention);
-            first += length;
+        let tokens = lengths.iter().sum();
+        let Scratch { states, context, stride, queries, quantized, attention, cls: room, .. } = scratch;
+        let stride = *stride;
+        let states = Rows { numbers: states.as_slice(), stride, count: tokens };
+        // The states have to stay where they are until attention is done.
+        let firsts = context.as_mut_slice();
+        for (first, row) in starts(lengths).zip(firsts.chunks_mut(stride)) {
+            row.copy_from_slice(states.numbers.get(first * stride..(first + 1) * stride).unwrap_or_default());
         }
+        let firsts = Rows { numbers: &*firsts, stride, count: sequences };
+        let query_stride = row_stride(self.section(), 16);
+        let queries = queries.grown(sequences * query_stride);
+        let out = RowsMut { numbers: &mut *queries, stride: query_stride };
+        self.projections.apply(firsts, 0..self.query_panels(), out, Then::Store, quantized);
+        let queries = Rows { numbers: &*queries, stride: query_stride, count: sequences };
+        let context = RowsMut { numbers: context.as_mut_slice(), stride };
+        cls.apply(lengths, queries, states, context, (room, attention));
+        keep_first_tokens(lengths, scratch);
         self.feed_forward(set, &(0..sequences), scratch);
     }
 
     /// The queries, keys and values of some of `tokens` states.
     pub(super) fn project(&self, tokens: usize, rows: &Range<usize>, scratch: &mut Scratch) {
-        self.project_from(0, tokens, rows, scratch);
-    }
-
-    pub(super) fn project_keys_and_values(&self, tokens: usize, rows: &Range<usize>, scratch: &mut Scratch) {
-        self.project_from(self.query_panels(), tokens, rows, scratch);
-    }
-
-    /// From panel `first` on.
-    fn project_from(&self, first: usize, tokens: usize, rows: &Range<usize>, scratch: &mut Scratch) {
         let stride = self.projection_stride();
         let states = scratch.states.as_slice().get(rows.start * scratch.stride..).unwrap_or_default();
         let states = Rows { numbers: states, stride: scratch.stride, count: rows.len() };
         let out = scratch.projections.grown(tokens * stride).get_mut(rows.start * stride..).unwrap_or_default();
         let out = RowsMut { numbers: out, stride };
-        self.projections.apply(states, first..self.projections.panels(), out, Then::Store, &mut scratch.quantized);
+        self.projections.apply(states, 0..self.projections.panels(), out, Then::Store, &mut scratch.quantized);
     }
 
     /// The distance between the rows of the projections.
@@ -214,5 +223,23 @@ impl Layer {
             self.output.apply(input, 0..self.output.panels(), out, Then::Add, &mut scratch.quantized);
             self.output_norm.apply(set, RowsMut { numbers: states, stride }, count);
         }
+    }
+}
+
+/// The row of each sequence's first token.
+fn starts(lengths: &[usize]) -> impl Iterator<Item = usize> {
+    lengths.iter().scan(0, |next, length| {
+        let start = *next;
+        *next += length;
+        Some(start)
+    })
+}
+
+/// Moves the first token's state of each sequence to the row of the sequence's place.
+fn keep_first_tokens(lengths: &[usize], scratch: &mut Scratch) {
+    let stride = scratch.stride;
+    for (place, first) in starts(lengths).enumerate() {
+        // `place <= first`: the row that is overwritten is never needed again.
+        scratch.states.as_mut_slice().copy_within(first * stride..(first + 1) * stride, place * stride);
     }
 }

@@ -4,6 +4,7 @@
 //! thread takes a batch through the whole model: there is nothing to wait for inside. A text alone is shared by a [`team`].
 
 mod careful;
+mod cls;
 mod embeddings;
 mod layer;
 mod linear;
@@ -39,19 +40,25 @@ struct Model {
 }
 
 impl CpuBackend {
-    /// On the best instruction set of this machine.
+    /// On the best instruction set of this machine, for whatever may be wanted.
     #[cfg(test)]
     pub(crate) fn new(config: &EncoderConfig, weights: &Weights) -> Result<Self> {
-        Self::with_instruction_set(InstructionSet::chosen(), config, weights)
+        Self::with_instruction_set(InstructionSet::chosen(), config, weights, Wanted::Cls)
     }
 
-    pub(crate) fn with_instruction_set(set: InstructionSet, config: &EncoderConfig, weights: &Weights) -> Result<Self> {
+    /// Either kind of states can be had; `wanted` are those that it is made ready for.
+    pub(crate) fn with_instruction_set(
+        set: InstructionSet,
+        config: &EncoderConfig,
+        weights: &Weights,
+        wanted: Wanted,
+    ) -> Result<Self> {
         Ok(Self(Arc::new(Model {
             set,
             width: config.width,
             embeddings: Embeddings::load(set, config, weights)?,
-            layers: load_layers(set, config, weights)?,
-            careful: weights.is_quantized().then(|| Careful::new(set, config, weights)),
+            layers: load_layers(set, config, weights, wanted)?,
+            careful: weights.is_quantized().then(|| Careful::new(set, config, weights, wanted)),
             scratch: Pool::default(),
         })))
     }
@@ -78,16 +85,8 @@ impl Model {
         for layer in others {
             layer.run(self.set, &batch.lengths, scratch);
         }
-        let rows = match wanted {
-            Wanted::All => {
-                last.run(self.set, &batch.lengths, scratch);
-                batch.ids.len()
-            }
-            Wanted::Cls => {
-                last.run_cls(self.set, &batch.lengths, scratch);
-                batch.lengths.len()
-            }
-        };
+        last.run_last(self.set, &batch.lengths, wanted, scratch);
+        let rows = if wanted == Wanted::Cls { batch.lengths.len() } else { batch.ids.len() };
         Ok(self.collect(rows, scratch))
     }
 
@@ -149,6 +148,8 @@ fn check(batch: &Batch) -> Result<()> {
     }
 }
 
-fn load_layers(set: InstructionSet, config: &EncoderConfig, weights: &Weights) -> Result<Vec<Layer>> {
-    (0..config.layers).map(|index| Layer::load(set, config, weights, index)).collect()
+fn load_layers(set: InstructionSet, config: &EncoderConfig, weights: &Weights, wanted: Wanted) -> Result<Vec<Layer>> {
+    // Only the last layer can do without the states of all tokens.
+    let of = |index| if index + 1 == config.layers { wanted } else { Wanted::All };
+    (0..config.layers).map(|index| Layer::load(set, config, weights, index, of(index))).collect()
 }

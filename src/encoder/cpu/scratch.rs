@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 
+use super::cls::ClsScratch;
 use crate::kernels::{Aligned, AttentionScratch, Quantized};
 
 /// Each buffer grows to the largest batch seen.
@@ -21,6 +22,7 @@ pub(super) struct Scratch {
     /// What goes into a product, in 8 bits.
     pub(super) quantized: Quantized,
     pub(super) attention: AttentionScratch,
+    pub(super) cls: ClsScratch,
 }
 
 /// As many as there are threads at once.

@@ -69,10 +69,7 @@ pub(super) fn run(
             }
             layer.run(model.set, &batch.lengths, scratch);
         }
-        match wanted {
-            Wanted::All => last.run(model.set, &batch.lengths, scratch),
-            Wanted::Cls => last.run_cls(model.set, &batch.lengths, scratch),
-        }
+        last.run_last(model.set, &batch.lengths, wanted, scratch);
         Ok(Some(model.collect(team.rows(), scratch)))
     })
 }
@@ -186,38 +183,29 @@ impl Member<'_> {
         let Team { tokens, wanted, .. } = *self.team;
         let rows = task.rows.get(self.number)?;
         let leads = self.number == 0;
-        for (round, layer) in (0..).zip(model.layers.iter().skip(task.layer)) {
-            let is_last = task.layer + round + 1 == model.layers.len();
-            let cls = is_last && wanted == Wanted::Cls;
-            if cls {
-                layer.project_keys_and_values(tokens, rows, scratch);
-            } else {
-                layer.project(tokens, rows, scratch);
-            }
+        let (last, others) = model.layers.split_last()?;
+        // The caller takes the first token alone through the last layer: too little to share.
+        let shared = if wanted == Wanted::Cls { others } else { &model.layers };
+        for (round, layer) in (0..).zip(shared.iter().skip(task.layer)) {
+            layer.project(tokens, rows, scratch);
             self.hand_out(round, |numbers| put(layer, rows, scratch, numbers));
-            if cls && !leads {
-                return None;
-            }
             self.take_in(round, task, |rows, numbers| take(layer, rows, scratch, numbers))?;
-            if cls {
-                layer.finish_cls(model.set, &[tokens], scratch);
-            } else {
-                layer.attend_rows(model.set, &(0..tokens), rows, scratch);
-                layer.feed_forward(model.set, rows, scratch);
-            }
+            layer.attend_rows(model.set, &(0..tokens), rows, scratch);
+            layer.feed_forward(model.set, rows, scratch);
         }
-        if wanted == Wanted::All {
-            let (round, stride) = (model.layers.len() - task.layer, scratch.stride);
-            let of = |rows: &Range<usize>| rows.start * stride..rows.end * stride;
-            if !leads {
-                let states = scratch.states.as_slice().get(of(rows)).unwrap_or_default();
-                self.hand_out(round, |numbers| numbers.extend_from_slice(states));
-                return None;
-            }
-            self.take_in(round, task, |rows, numbers| {
-                let states = scratch.states.as_mut_slice().get_mut(of(rows)).unwrap_or_default();
-                states.copy_from_slice(numbers);
-            })?;
+        let (round, stride) = (shared.len() - task.layer, scratch.stride);
+        let of = |rows: &Range<usize>| rows.start * stride..rows.end * stride;
+        if !leads {
+            let states = scratch.states.as_slice().get(of(rows)).unwrap_or_default();
+            self.hand_out(round, |numbers| numbers.extend_from_slice(states));
+            return None;
+        }
+        self.take_in(round, task, |rows, numbers| {
+            let states = scratch.states.as_mut_slice().get_mut(of(rows)).unwrap_or_default();
+            states.copy_from_slice(numbers);
+        })?;
+        if wanted == Wanted::Cls {
+            last.run_last(model.set, &[tokens], wanted, scratch);
         }
         Some(model.collect(self.team.rows(), scratch))
     }

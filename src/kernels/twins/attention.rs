@@ -27,7 +27,9 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    (1_usize..4, 1_usize..70, 1_usize..80).prop_flat_map(|(heads, width, length)| {
+    // As wide as a head, and now and then as wide as a whole state.
+    let width = prop_oneof![9 => 1_usize..70, 1 => 200_usize..400];
+    (1_usize..4, width, 1_usize..80).prop_flat_map(|(heads, width, length)| {
         numbers(1 + 3 * heads * width * length).prop_map(move |projections| Case { heads, width, length, projections })
     })
 }
