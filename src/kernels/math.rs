@@ -23,16 +23,19 @@ pub(super) fn exp_of_nonpositive<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
     simd.mul(value, simd.power_of_low_bits(shifted))
 }
 
-/// `2^x` for `x <= 0` within 3e-6 of itself, for what is rounded to 16 bits next; 2^-125 for anything below -125, since
-/// a subnormal number would cost a hundred times as much.
+/// The steps of [`whole_times_exp2`]: a power of two.
+pub(super) const WHOLE: f32 = 4096.0;
+
+/// `WHOLE * 2^x` for `x <= 0` within 1.02e-4 of itself, exact where `x` is whole, for what is rounded to an integer next. As
+/// of -125 for anything below it, since a subnormal number would cost a hundred times as much.
 #[inline(always)]
-pub(super) fn exp2_of_nonpositive<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
+pub(super) fn whole_times_exp2<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
+    // Minimax for the relative error on |r| <= 1/2, among those that are 1 at 0.
+    const POWERS: [f32; 4] = [WHOLE * 5.500_891_8e-2, WHOLE * 2.422_11e-1, WHOLE * 6.932_829_6e-1, WHOLE];
     let x = simd.max(simd.splat(-125.0), x);
     let shifted = simd.add(x, simd.splat(ROUND));
     let rest = simd.sub(x, simd.sub(shifted, simd.splat(ROUND)));
-    // Minimax for the relative error on |r| <= 1/2.
-    let value = polynomial(simd, rest, &[9.570_102e-3, 5.591_786e-2, 2.402_474_4e-1, 6.931_218e-1, 9.999_993e-1]);
-    simd.mul(value, simd.power_of_low_bits(shifted))
+    simd.mul(polynomial(simd, rest, &POWERS), simd.power_of_low_bits(shifted))
 }
 
 /// GELU by the error function, within 2.5e-7 beside the rounding of the result.
@@ -41,10 +44,13 @@ pub(super) fn exp2_of_nonpositive<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
 /// polynomial is one of the result, without cancellation anywhere. Minimax on 0..=5.5, 3.3e-8; above that `r` < 1.1e-7.
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
-    gelu_by(
+    const END: f32 = 5.5;
+    // Such that NaN stays NaN.
+    let a = simd.min(simd.splat(END), simd.abs(x));
+    let centred = simd.mul_add(a, simd.splat(2.0 / END), simd.splat(-1.0));
+    let r = polynomial(
         simd,
-        x,
-        5.5,
+        centred,
         &[
             2.375_727e-3,
             -8.141_6e-3,
@@ -64,28 +70,18 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
             -2.500_749_2e-2,
             2.979_769e-3,
         ],
-    )
+    );
+    simd.sub(simd.max(simd.splat(0.0), x), simd.mul(r, a))
 }
 
-/// [`gelu`] within 2.2e-4: for results that are rounded to 8 bits next, in steps of 1e-2 or so.
+/// [`gelu`] within 1.5e-4: for results that are rounded to 8 bits next, in steps of 1e-2 or so.
 #[inline(always)]
 pub(super) fn gelu_coarse<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
-    gelu_by(
-        simd,
-        x,
-        4.0,
-        &[-4.114_143e-2, 7.062_714e-2, 4.924_617e-2, -2.124_263e-1, 2.194_601e-1, -1.084_567e-1, 2.267_312e-2],
-    )
-}
-
-/// `r(a) = a * p(2a/end - 1)`, taken as constant beyond `end`.
-#[inline(always)]
-fn gelu_by<S: Simd, const N: usize>(simd: S, x: S::Floats, end: f32, coefficients: &[f32; N]) -> S::Floats {
     // Such that NaN stays NaN.
-    let a = simd.min(simd.splat(end), simd.abs(x));
-    let centred = simd.mul_add(a, simd.splat(2.0 / end), simd.splat(-1.0));
-    let r = simd.mul(polynomial(simd, centred, coefficients), a);
-    simd.sub(simd.max(simd.splat(0.0), x), r)
+    let a = simd.min(simd.splat(3.875), simd.abs(x));
+    let coefficients =
+        [6.975_812e-4, -1.063_269_4e-2, 6.118_656e-2, -1.490_769_5e-1, 5.449_208_2e-2, 3.838_040_5e-1, -4.990_368_8e-1];
+    simd.mul_add(polynomial(simd, a, &coefficients), a, simd.max(simd.splat(0.0), x))
 }
 
 /// GELU by its approximation with tanh: `x * sigmoid(2u)`, `u = sqrt(2/pi) * (x + 0.044715 x^3)`.

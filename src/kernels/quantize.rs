@@ -101,12 +101,12 @@ fn quantize<S: Simd>(simd: S, row: &[f32], bytes: &mut [u8]) -> RowFacts {
     let (whole, rest) = S::split(row);
     let first = row.first().copied().unwrap_or_default();
     let (mut least, mut most) = (simd.splat(first), simd.splat(first));
-    // Infinity less infinity, and anything with NaN, is NaN; everything else adds zero.
+    // Nothing times infinity or NaN is NaN; everything else adds zero.
     let mut poison = simd.splat(0.0);
     let mut look = |x| {
         least = simd.min(least, x);
         most = simd.max(most, x);
-        poison = simd.add(poison, simd.sub(x, x));
+        poison = simd.mul_add(x, simd.splat(0.0), poison);
     };
     for x in whole {
         look(simd.load(x));

@@ -3,8 +3,8 @@
 use super::InstructionSet;
 use super::aligned::Aligned;
 use super::gemm::RowsMut;
-use super::math::{exp_of_nonpositive, exp2_of_nonpositive};
-use super::simd::{Integers, Kernel, Simd, VECTORS, fill, store_rest};
+use super::math::{exp_of_nonpositive, whole_times_exp2};
+use super::simd::{Integers, Kernel, MAX_ROWS, Simd, VECTORS, fill, store_rest};
 
 /// LayerNorm's parameters.
 pub(crate) struct LayerNorm {
@@ -151,31 +151,42 @@ pub(super) fn softmax_unscaled<S: Simd>(simd: S, row: &mut [f32], mask: &Mask<S>
     simd.sum(sum)
 }
 
-/// The softmax to the base of two of the numbers of a row within `mask`, in shares of `whole`, rounded; 0 for the
-/// others. Those of two registers side by side make pairs. Returns the sum of exponentials, NaN if a number is not
-/// finite.
+/// `2^(x - max)` for the numbers of a tile's rows within `mask`, 1 being [`WHOLE`](super::math::WHOLE), rounded; 0 for the
+/// others. Those of two registers side by side make pairs. `sums`, one for each row, become those of what was rounded; NaN
+/// if a number is not finite.
+///
+/// Rows of `scores` and of `weights` are as far apart as said, and the first `padded` numbers of a row, whole blocks, are
+/// its own. Nobody waits for a sum: it scales what the weights are multiplied with, not the weights. And every step is
+/// done for all rows before the next, since what goes on inside a register at its end is a chain of waits.
 #[inline(always)]
-pub(super) fn softmax_shares<I: Integers>(
+pub(super) fn softmax_weights<I: Integers>(
     integers: I,
-    row: &mut [f32],
     mask: &Mask<I::Floats>,
-    whole: f32,
-    shares: &mut [i32],
-) -> f32 {
+    (scores, stride, padded): (&mut [f32], usize, usize),
+    (weights, weight_stride): (&mut [i32], usize),
+    sums: &mut [f32],
+) {
     let simd = integers.floats();
-    let largest = mask.largest(simd, row);
-    let row = I::Floats::split_mut(row).0;
-    let mut sum = simd.splat(0.0);
-    for x in row.iter_mut() {
-        let exp = exp2_of_nonpositive(simd, simd.sub(simd.load(x), largest));
-        sum = simd.add(sum, exp);
-        simd.store(exp, x);
+    let mut largest = [simd.splat(0.0); MAX_ROWS];
+    for (row, largest) in scores.chunks_exact_mut(stride).zip(&mut largest).take(sums.len()) {
+        *largest = mask.largest(simd, row.get_mut(..padded).unwrap_or_default());
     }
-    let sum = simd.sum(sum);
-    let factor = simd.splat(whole / sum);
-    for ([low, high], shares) in row.as_chunks::<VECTORS>().0.iter().zip(I::split_pairs_mut(shares)) {
-        let share = |x| simd.mul(simd.load(x), factor);
-        integers.store_pairs(integers.pair(share(low), share(high)), shares);
+    let mut lanes = [simd.splat(0.0); MAX_ROWS];
+    let rows = scores.chunks_exact(stride).zip(weights.chunks_exact_mut(weight_stride));
+    for ((row, weights), (largest, lanes)) in rows.zip(largest.iter().zip(&mut lanes)).take(sums.len()) {
+        let mut sums = [simd.splat(0.0); VECTORS];
+        let blocks = I::Floats::split(row.get(..padded).unwrap_or_default()).0.as_chunks::<VECTORS>().0;
+        for ([low, high], weights) in blocks.iter().zip(I::split_pairs_mut(weights)) {
+            let low = whole_times_exp2(simd, simd.sub(simd.load(low), *largest));
+            let high = whole_times_exp2(simd, simd.sub(simd.load(high), *largest));
+            let [low_sum, high_sum] = sums;
+            sums = [simd.add(low_sum, low), simd.add(high_sum, high)];
+            integers.store_pairs(integers.pair(low, high), weights);
+        }
+        let [low, high] = sums;
+        *lanes = simd.add(low, high);
     }
-    sum
+    for (sum, lanes) in sums.iter_mut().zip(lanes) {
+        *sum = simd.sum(lanes);
+    }
 }

@@ -11,11 +11,12 @@ use std::ops::Range;
 use super::Attention;
 use crate::kernels::aligned::{Aligned, row_stride};
 use crate::kernels::gemm::Rows;
-use crate::kernels::rowwise::{Mask, softmax_shares};
+use crate::kernels::math::WHOLE;
+use crate::kernels::rowwise::{Mask, softmax_weights};
 use crate::kernels::simd::{IntegerKernel, Integers, MAX_COLUMNS, MAX_ROWS, Simd, VECTORS, fill};
 
-/// The largest number of 16 bits; an attention weight of 1.
-const WHOLE: f32 = 32_767.0;
+/// The largest number of 16 bits.
+const LARGEST: f32 = 32_767.0;
 
 /// Room for one head's operands in pairs.
 #[derive(Default)]
@@ -47,24 +48,25 @@ impl IntegerKernel for Attention<'_> {
         let queries = self.scratch.pairs.queries.grown(MAX_ROWS * head_pairs);
         let weights = self.scratch.pairs.weights.grown(MAX_ROWS * weight_stride);
         let scores = self.scratch.scores.grown(MAX_ROWS * stride);
-        // Such that sums of `width` products do not wrap; attention weights add up to one.
-        let most = (f64::from(i32::MAX) / width.next_multiple_of(2) as f64).sqrt().floor().min(f64::from(WHOLE)) as f32;
+        // Such that sums of `width` products do not wrap, and sums of a weight and a value for each key.
+        let most =
+            (f64::from(i32::MAX) / width.next_multiple_of(2) as f64).sqrt().floor().min(f64::from(LARGEST)) as f32;
+        let value_most =
+            (f64::from(i32::MAX) / (f64::from(WHOLE) * length as f64)).floor().min(f64::from(LARGEST)) as f32;
         let mask = Mask::new(integers.floats(), length);
         let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
         for head in 0..self.heads {
             let numbers = head * width..(head + 1) * width;
             let key_step = pack_keys(integers, self.keys, numbers.clone(), most, keys);
-            let value_step = pack_values(integers, self.values, numbers.clone(), key_pairs, values);
+            let value_step = pack_values(integers, self.values, numbers.clone(), value_most, (key_pairs, values));
             for first in (0..self.queries.count).step_by(I::ROWS) {
                 let count = I::ROWS.min(self.queries.count - first);
                 let mut steps = [0.0; MAX_ROWS];
-                let packed = queries.chunks_exact_mut(head_pairs.max(1));
-                for (row, (packed, step)) in packed.zip(&mut steps).take(count).enumerate() {
-                    let query = part(self.queries, first + row, &numbers);
-                    *step = pack_query(integers, query, most, packed) * key_step * scale;
-                }
+                let steps = steps.get_mut(..count).unwrap_or_default();
+                pack_queries(integers, self.queries, first, numbers.clone(), most, (head_pairs, queries), steps);
+                steps.iter_mut().for_each(|step| *step *= key_step * scale);
                 for (block, panel) in keys.chunks_exact(key_block.max(1)).take(key_blocks).enumerate() {
-                    let operands = Operands { a: queries, stride: head_pairs, depth: head_pairs, panel, steps: &steps };
+                    let operands = Operands { a: queries, stride: head_pairs, depth: head_pairs, panel, steps };
                     let out = (scores.get_mut(block * columns..).unwrap_or_default(), stride);
                     if length - block * columns > lanes {
                         tile::<I, VECTORS>(integers, count, operands, out);
@@ -72,16 +74,10 @@ impl IntegerKernel for Attention<'_> {
                         tile::<I, 1>(integers, count, operands, out);
                     }
                 }
-                let rows = scores.chunks_exact_mut(stride).zip(weights.chunks_exact_mut(weight_stride));
-                for ((scores, weights), step) in rows.zip(&mut steps).take(count) {
-                    let scores = scores.get_mut(..padded).unwrap_or_default();
-                    let sum = softmax_shares(integers, scores, &mask, WHOLE, weights);
-                    // NaN if the sum is; otherwise one.
-                    *step = (value_step / WHOLE) * (1.0 + 0.0 * sum);
-                }
+                softmax_weights(integers, &mask, (scores, stride, padded), (weights, weight_stride), steps);
+                steps.iter_mut().for_each(|sum| *sum = value_step / *sum);
                 for (block, panel) in values.chunks_exact(value_block.max(1)).take(head_blocks).enumerate() {
-                    let operands =
-                        Operands { a: weights, stride: weight_stride, depth: key_pairs, panel, steps: &steps };
+                    let operands = Operands { a: weights, stride: weight_stride, depth: key_pairs, panel, steps };
                     let start = first * self.context.stride + head * width + block * columns;
                     let context = self.context.numbers.get_mut(start..).unwrap_or_default();
                     let left = width - block * columns;
@@ -154,17 +150,34 @@ impl<S: Simd> Size<S> {
     }
 }
 
-/// Rounds one head of a query; returns the step.
+/// Rounds one head of some queries, from `first` on, as many as there are `steps`, which become theirs.
+///
+/// Each pass is over all of them, since what goes on inside a register at its end is a chain of waits.
 #[inline(always)]
-fn pack_query<I: Integers>(integers: I, query: &[f32], most: f32, packed: &mut [i32]) -> f32 {
+fn pack_queries<I: Integers>(
+    integers: I,
+    queries: Rows<'_, f32>,
+    first: usize,
+    numbers: Range<usize>,
+    most: f32,
+    (head_pairs, packed): (usize, &mut [i32]),
+    steps: &mut [f32],
+) {
     let simd = integers.floats();
-    let blocks = || query.chunks(I::Floats::COLUMNS).map(|block| load(simd, block));
-    let (inverse, step) = blocks().fold(Size::new(simd), |size, block| size.with(simd, block)).steps(simd, most);
-    let inverse = simd.splat(inverse);
-    for ([low, high], place) in blocks().zip(I::split_pairs_mut(packed)) {
-        integers.store_pairs(integers.pair(simd.mul(low, inverse), simd.mul(high, inverse)), place);
+    let blocks = |row: usize| {
+        part(queries, first + row, &numbers).chunks(I::Floats::COLUMNS).map(move |block| load(simd, block))
+    };
+    let mut inverses = [0.0; MAX_ROWS];
+    for (row, (step, inverse)) in steps.iter_mut().zip(&mut inverses).enumerate() {
+        (*inverse, *step) = blocks(row).fold(Size::new(simd), |size, block| size.with(simd, block)).steps(simd, most);
     }
-    step
+    let packed = packed.chunks_exact_mut(head_pairs.max(1)).zip(inverses).take(steps.len());
+    for (row, (packed, inverse)) in packed.enumerate() {
+        let inverse = simd.splat(inverse);
+        for ([low, high], place) in blocks(row).zip(I::split_pairs_mut(packed)) {
+            integers.store_pairs(integers.pair(simd.mul(low, inverse), simd.mul(high, inverse)), place);
+        }
+    }
 }
 
 /// The step of one head over all rows.
@@ -223,12 +236,12 @@ fn pack_values<I: Integers>(
     integers: I,
     values: Rows<'_, f32>,
     numbers: Range<usize>,
-    key_pairs: usize,
-    packed: &mut [i32],
+    most: f32,
+    (key_pairs, packed): (usize, &mut [i32]),
 ) -> f32 {
     let simd = integers.floats();
     let (lanes, columns) = (I::Floats::LANES, I::Floats::COLUMNS);
-    let (inverse, step) = steps(simd, values, &numbers, WHOLE);
+    let (inverse, step) = steps(simd, values, &numbers, most);
     let inverse = simd.splat(inverse);
     let blocks = packed.chunks_exact_mut((key_pairs * columns).max(1));
     for (block, places) in numbers.clone().step_by(columns).zip(blocks) {
@@ -251,7 +264,7 @@ struct Operands<'a> {
     stride: usize,
     depth: usize,
     panel: &'a [i32],
-    steps: &'a [f32; MAX_ROWS],
+    steps: &'a [f32],
 }
 
 /// The results of `count` rows (1 to [`Integers::ROWS`]) and the first `V` registers of a panel's columns.
@@ -287,26 +300,29 @@ impl<const ROWS: usize, const V: usize> IntegerKernel for Tile<'_, ROWS, V> {
     fn run<I: Integers>(self, integers: I) {
         let simd = integers.floats();
         let Operands { a, stride, depth, panel, steps } = self.operands;
-        let rows: [&[i32]; ROWS] =
-            std::array::from_fn(|row| a.get(row * stride..row * stride + depth).unwrap_or_default());
-        assert!(rows.iter().all(|row| row.len() == depth), "a tile's rows lie within the operand");
+        let Self { out, out_stride, .. } = self;
+        // Once for all rows: as many checks as rows would take a tenth of the time.
+        assert!(a.len() >= (ROWS - 1) * stride + depth, "a tile's rows lie within the operand");
+        assert!(out.len() >= (ROWS - 1) * out_stride + V * I::Floats::LANES, "a tile's results lie within the result");
+        let Some(steps) = steps.first_chunk::<ROWS>() else { return };
         let panel = I::split_pairs(panel).as_chunks::<VECTORS>().0;
         let panel = panel.get(..depth).unwrap_or_default();
         let mut sums = [[integers.zero(); V]; ROWS];
         for (k, columns) in panel.iter().enumerate() {
             let mut loaded = [integers.splat([0; 4]); V];
             loaded.iter_mut().zip(columns).for_each(|(loaded, pairs)| *loaded = integers.load_pairs(pairs));
-            for (row, sums) in rows.iter().zip(&mut sums) {
-                // SAFETY: `k < panel.len() <= depth`, which was asserted to be the length of every row.
-                let a = integers.splat(unsafe { *row.get_unchecked(k) }.to_le_bytes());
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: `row < ROWS` and `k < panel.len() <= depth`, of which the largest place was asserted to be there.
+                let a = integers.splat(unsafe { *a.get_unchecked(row * stride + k) }.to_le_bytes());
                 for (sum, loaded) in sums.iter_mut().zip(loaded) {
                     *sum = integers.add_pairs(*sum, a, loaded);
                 }
             }
         }
         for ((row, sums), step) in sums.into_iter().enumerate().zip(steps) {
-            let start = row * self.out_stride;
-            let out = self.out.get_mut(start..start + V * I::Floats::LANES).unwrap_or_default();
+            let start = row * out_stride;
+            // SAFETY: `row < ROWS`, of which the last one's end was asserted to be there.
+            let out = unsafe { out.get_unchecked_mut(start..start + V * I::Floats::LANES) };
             let step = simd.splat(*step);
             for (sum, out) in sums.into_iter().zip(I::Floats::split_mut(out).0) {
                 simd.store(simd.mul(integers.to_floats(sum), step), out);

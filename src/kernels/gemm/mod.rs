@@ -23,7 +23,7 @@ pub(crate) enum Then {
     /// Added to what is there.
     Add,
     Gelu,
-    /// GELU within 2.2e-4, for what is rounded to 8 bits next.
+    /// GELU within 1.5e-4, for what is rounded to 8 bits next.
     GeluCoarse,
     GeluTanh,
     Relu,

@@ -84,16 +84,19 @@ impl Case {
         let half = |largest: f64, most: f64| if rounded { 0.5001 * largest / most } else { 0.0 };
         let query_half = half(largest_of(0, query..query + 1), most);
         let key_half = half(largest_of(1, 0..self.length), most);
-        let value_half = half(largest_of(2, 0..self.length), 32_767.0);
+        let value_most = (f64::from(i32::MAX) / (4096.0 * self.length as f64)).floor().min(32_767.0);
+        let value_half = half(largest_of(2, 0..self.length), value_most);
         let steps = |key: usize| {
             let both = |at| of(0, query, at).abs() * key_half + of(1, key, at).abs() * query_half;
             scale * (0..self.width).map(|at| both(at) + query_half * key_half).sum::<f64>()
         };
-        let weight_half = half(1.0, 32_767.0) * (0..self.length).map(|key| value(key).abs() + value_half).sum::<f64>();
+        // Of the largest weight, which is `1 / total` of all.
+        let weight_half =
+            half(1.0, 4096.0) / total * (0..self.length).map(|key| value(key).abs() + value_half).sum::<f64>();
         let off = |key: usize| 2.0 * (self.width as f64 + 4.0) * f64::from(f32::EPSILON) * size(key) + steps(key);
         let largest_off = (0..self.length).map(off).fold(0.0, f64::max);
         let spread = (0..self.length).map(|key| (weights[key] / total).max(1e-37) * value(key).abs()).sum::<f64>();
-        let exp = if rounded { 1e-5 } else { 0.0 };
+        let exp = if rounded { 2.1e-4 } else { 0.0 };
         let rounding = (self.length as f64 + 20.0) * f64::from(f32::EPSILON) + exp;
         let allowed = spread * ((2.0 * largest_off).exp_m1() * 2.0 + rounding) + weight_half + value_half + 1e-30;
         (context, allowed)
