@@ -9,7 +9,7 @@ use marcato::{
 };
 
 use crate::args::{
-    ActivationArg, BackendArg, EncoderArgs, FusionArg, IndexArg, LanguageArg, ModeArg, PrecisionArg, Score,
+    ActivationArg, BackendArg, EncoderArgs, FusionArg, IndexArg, LanguageArg, Make, ModeArg, PrecisionArg, Score,
 };
 use crate::progress;
 
@@ -125,19 +125,35 @@ fn backend(backend: BackendArg) -> BackendKind {
     }
 }
 
-pub(crate) fn index(index: IndexArg) -> Index {
+/// Options for a collection that is made if need be, as the arguments want it.
+pub(crate) fn made(options: CollectionOptions, args: &Make) -> CollectionOptions {
+    let options = options.index(index(args.index.unwrap_or(IndexArg::Auto)));
+    match args.language {
+        Some(LanguageArg(Some(language))) => options.language(language),
+        Some(LanguageArg(None)) => options.without_words(),
+        None => options,
+    }
+}
+
+/// Says on standard error what the arguments wanted of a collection that was there already, made otherwise.
+pub(crate) fn report_unmet(collection: &Collection, args: &Make) {
+    let stats = collection.stats();
+    let unmet = |option: &str, is: &str| {
+        eprintln!("warning: --{option} is for new collections; this one is there already, and stays with {is}");
+    };
+    if args.index.is_some_and(|wanted| index(wanted) != stats.index) {
+        unmet("index", stats.index.name());
+    }
+    if args.language.is_some_and(|LanguageArg(wanted)| wanted != stats.language) {
+        unmet("language", stats.language.map_or("off", |language| language.name()));
+    }
+}
+
+fn index(index: IndexArg) -> Index {
     match index {
         IndexArg::Auto => Index::Auto,
         IndexArg::Exact => Index::Exact,
         IndexArg::Hnsw => Index::Hnsw,
-    }
-}
-
-/// How a new collection's words are searched.
-pub(crate) fn words(options: CollectionOptions, language: LanguageArg) -> CollectionOptions {
-    match language.0 {
-        Some(language) => options.language(language),
-        None => options.without_words(),
     }
 }
 

@@ -208,6 +208,7 @@ impl Inner {
                 None if name == "query" || name == "document" => Ok(""),
                 None => {
                     let all = named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let all = if all.is_empty() { "none".to_owned() } else { all };
                     Err(Error::misuse(format!("model {} has no prompt \"{name}\"; it has: {all}", self.info.name)))
                 }
             },

@@ -169,12 +169,8 @@ pub(crate) struct Add {
     /// Passages that become durable together
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) batch: u32,
-    /// How a new collection searches
-    #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
-    pub(crate) index: IndexArg,
-    /// The language of a new collection's words, or "none", or "off" to search by meaning only
-    #[arg(long, value_name = "NAME", default_value = "english", value_parser = language)]
-    pub(crate) language: LanguageArg,
+    #[command(flatten)]
+    pub(crate) make: Make,
     /// Say on standard error when a batch is durable
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -197,10 +193,17 @@ pub(crate) struct Query {
     #[arg(long, value_enum)]
     pub(crate) fusion: Option<FusionArg>,
     /// How many passages to print
-    #[arg(short = 'k', long = "top", value_name = "N", default_value_t = 10, value_parser = positive)]
+    #[arg(
+        short = 'k',
+        long = "top",
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = positive,
+        allow_negative_numbers = true
+    )]
     pub(crate) top: usize,
     /// How many of the best to leave out first
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) offset: usize,
     /// Leave out what scores less
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
@@ -215,7 +218,7 @@ pub(crate) struct Query {
     #[arg(long, value_name = "FIELD")]
     pub(crate) collapse: Option<String>,
     /// Prefer passages that differ from those above them: 1 for relevance alone, 0 for difference alone
-    #[arg(long, value_name = "LAMBDA")]
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
     pub(crate) mmr: Option<f32>,
     /// Show the sentence that answers best, with the query's words marked
     #[arg(long)]
@@ -326,6 +329,17 @@ pub(crate) enum FusionArg {
     Weighted,
     /// Reciprocal rank fusion, k = 60
     Rrf,
+}
+
+/// How a collection is made that is not there yet.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Make {
+    /// How a new collection searches [default: auto]
+    #[arg(long, value_enum)]
+    pub(crate) index: Option<IndexArg>,
+    /// The language of a new collection's words, or "none", or "off" to search by meaning only [default: english]
+    #[arg(long, value_name = "NAME", value_parser = language)]
+    pub(crate) language: Option<LanguageArg>,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use marcato::Similarity;
 
-use super::{EncoderArgs, IndexArg, LanguageArg, language};
+use super::{EncoderArgs, Make};
 
 pub(super) const CHECK_HELP: &str = "Every record is read, the tables are held against each other, the indexes against the passages. What is wrong with an
 index, --repair mends; what is wrong with the passages themselves takes a backup.
@@ -89,12 +89,8 @@ pub(crate) struct Import {
     /// How a new collection compares embeddings that no encoder made: cosine or dot
     #[arg(long, value_name = "NAME", default_value_t = Similarity::Cosine)]
     pub(crate) similarity: Similarity,
-    /// How a new collection searches
-    #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
-    pub(crate) index: IndexArg,
-    /// The language of a new collection's words, or "none", or "off" to search by meaning only
-    #[arg(long, value_name = "NAME", default_value = "english", value_parser = language)]
-    pub(crate) language: LanguageArg,
+    #[command(flatten)]
+    pub(crate) make: Make,
 }
 
 #[derive(clap::Args, Debug)]

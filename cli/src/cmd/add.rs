@@ -35,9 +35,10 @@ struct Seen {
 pub(crate) fn run(args: &Add, output: &mut Output) -> Result<()> {
     let started = Instant::now();
     let sources = read::sources(&args.paths)?;
-    let options = open::with_encoder(&args.encoder)?.index(open::index(args.index));
-    let collection = open::words(options, args.language).open_or_create(&args.collection)?;
+    let options = open::made(open::with_encoder(&args.encoder)?, &args.make);
+    let collection = options.open_or_create(&args.collection)?;
     open::report(&collection);
+    open::report_unmet(&collection, &args.make);
     let bar = progress::reading(read::total_bytes(&sources));
     bar.set_message("Adding");
     let mut tally = Tally::default();

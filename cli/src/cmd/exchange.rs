@@ -59,6 +59,7 @@ pub(crate) fn import(args: &Import, output: &mut Output) -> Result<()> {
     let own = embeddings_of_their_own(&first);
     let collection = options(args, own)?.open_or_create(&args.collection)?;
     open::report(&collection);
+    open::report_unmet(&collection, &args.make);
     bar.set_message("Importing");
     let mut durable = Ingested::default();
     let outcome = collection
@@ -100,7 +101,7 @@ fn options(args: &Import, own: Option<usize>) -> Result<CollectionOptions> {
         Some(_) => open::without_encoder(),
         None => open::with_encoder(&args.encoder)?,
     };
-    Ok(open::words(options.index(open::index(args.index)), args.language))
+    Ok(open::made(options, &args.make))
 }
 
 fn is_collection(path: &Path) -> bool {

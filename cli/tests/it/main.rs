@@ -5,7 +5,8 @@
 //! - `eval`: measuring rankings
 //! - `score`: pairs of texts and cross-encoders
 //! - `search`: modes, stages and pages of a query
-//! - `refusals`: bad input, each with its message and exit code
+//! - `bad_inputs`: bad input by name, each with its message and exit code
+//! - `refusals`: files and collections that are wrong inside
 //! - `hub`: models by their names, and from a hub on loopback
 //! - `upkeep`: check, compact, export, import, reembed
 //! - `kill`: SIGKILL in the middle of every command that writes
@@ -19,6 +20,7 @@
 )]
 
 mod backup;
+mod bad_inputs;
 mod eval;
 mod files;
 mod filters;

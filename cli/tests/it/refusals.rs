@@ -1,34 +1,10 @@
-//! Bad input, each with its message and exit code.
+//! Files and collections that are wrong inside, each with its message and exit code.
 
 use std::fs;
 
 use serde_json::json;
 
 use crate::support::{Outcome, Place, exists};
-
-#[test]
-fn usage_is_two() {
-    let place = Place::new();
-    for arguments in [
-        &["fly"][..],
-        &["query", "c"],
-        &["query", "c", "x", "-k", "0"],
-        &["query", "c", "x", "-k", "-1"],
-        &["add", "c"],
-        &["add", "c", "x.jsonl", "--batch", "0"],
-        &["encode", "--kind", "poem"],
-        &["encode", "--threads", "0"],
-        &["encode", "--precision", "f64"],
-        &["completions", "tcsh"],
-        &["model", "pull"],
-        &["model", "pull", "../../etc"],
-        &["model", "pull", "https://huggingface.co/a/b"],
-        &["model", "remove", "a/b@.."],
-        &["model", "info", "--similarity", "euclidean"],
-    ] {
-        place.run(arguments).failed(2, &["error"]);
-    }
-}
 
 #[test]
 fn files_that_cannot_be_read_leave_no_collection() {

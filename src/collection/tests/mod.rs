@@ -9,6 +9,8 @@
 )]
 
 mod backup;
+#[cfg(feature = "lexical")]
+mod bad_inputs;
 mod batches;
 #[cfg(feature = "usearch")]
 mod behind;

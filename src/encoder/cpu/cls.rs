@@ -111,7 +111,9 @@ impl ClsAttention {
             self.values.multiply(rows, self.panels_of(head, &self.values), out, Then::Store);
         }
         // Panels are padded, a row's heads are not.
-        for (context, results) in context.numbers.chunks_mut(context.stride).zip(results.chunks(result_stride)) {
+        for (context, results) in
+            context.numbers.chunks_mut(context.stride).zip(results.chunks(result_stride)).take(lengths.len())
+        {
             let heads = results.chunks(result_stride / self.heads);
             for (context, head) in context.chunks_mut(head_width).zip(heads) {
                 context.iter_mut().zip(head).for_each(|(context, number)| *context = *number);

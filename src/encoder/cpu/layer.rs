@@ -93,8 +93,8 @@ impl Layer {
         }
     }
 
-    /// Only the first token of each sequence; afterwards its state is row `i` of the states, `i`
-    /// being the sequence's place.
+    /// Only the first token of each sequence; afterwards its state is row `i` of the states, `i` being the sequence's
+    /// place.
     fn run_cls(&self, set: InstructionSet, lengths: &[usize], scratch: &mut Scratch) {
         let Some(cls) = &self.cls else {
             self.run(set, lengths, scratch);
