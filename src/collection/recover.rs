@@ -20,6 +20,8 @@ use crate::error::Result;
 #[cfg(feature = "usearch")]
 use crate::index::HnswIndex;
 use crate::index::VectorIndex;
+#[cfg(feature = "usearch")]
+use crate::passage::RowId;
 use crate::progress::OnProgress;
 use crate::similarity::Similarity;
 #[cfg(feature = "usearch")]
@@ -176,11 +178,10 @@ fn restore(
     Ok(Ok((Some(view), tail)))
 }
 
-#[cfg(feature = "usearch")]
 /// Brings a view of the change `seq` up to what `reader` sees; says how many changes that were.
+#[cfg(feature = "usearch")]
 pub(super) fn replay(view: &mut View, reader: &Reader, seq: u64, tail: &mut Tail) -> Result<u64> {
     let mut replayed = 0;
-    use crate::passage::RowId;
     let mut embedding = Vec::new();
     for change in reader.changes_after(seq)? {
         let change = change?;
