@@ -135,17 +135,12 @@ pub(crate) fn made(options: CollectionOptions, args: &Make) -> CollectionOptions
     }
 }
 
-/// Says on standard error what the arguments wanted of a collection that was there already, made otherwise.
-pub(crate) fn report_unmet(collection: &Collection, args: &Make) {
-    let stats = collection.stats();
-    let unmet = |option: &str, is: &str| {
-        eprintln!("warning: --{option} is for new collections; this one is there already, and stays with {is}");
-    };
-    if args.index.is_some_and(|wanted| index(wanted) != stats.index) {
-        unmet("index", stats.index.name());
-    }
-    if args.language.is_some_and(|LanguageArg(wanted)| wanted != stats.language) {
-        unmet("language", stats.language.map_or("off", |language| language.name()));
+/// Says on standard error that the words of a collection that was there already are in another language than was wanted.
+pub(crate) fn report_language(collection: &Collection, args: &Make) {
+    let language = collection.stats().language;
+    if args.language.is_some_and(|LanguageArg(wanted)| wanted != language) {
+        let name = language.map_or("off", |language| language.name());
+        eprintln!("warning: --language is for new collections; this one is there already, and stays with {name}");
     }
 }
 

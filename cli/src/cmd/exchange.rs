@@ -59,7 +59,7 @@ pub(crate) fn import(args: &Import, output: &mut Output) -> Result<()> {
     let own = embeddings_of_their_own(&first);
     let collection = options(args, own)?.open_or_create(&args.collection)?;
     open::report(&collection);
-    open::report_unmet(&collection, &args.make);
+    open::report_language(&collection, &args.make);
     bar.set_message("Importing");
     let mut durable = Ingested::default();
     let outcome = collection

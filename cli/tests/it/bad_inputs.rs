@@ -169,12 +169,13 @@ fn each_has_its_message() {
 }
 
 #[test]
-fn what_a_collection_is_made_with_stays() {
+fn a_collection_keeps_its_language() {
     let place = place();
-    let outcome = place.run(&["add", "c", "a.jsonl", "--language", "german", "--index", "hnsw"]).succeeded();
-    for part in ["--language is for new collections", "stays with english", "--index is for new", "stays with auto"] {
+    let outcome = place.run(&["add", "c", "a.jsonl", "--language", "german"]).succeeded();
+    for part in ["--language is for new collections", "stays with english"] {
         assert!(outcome.stderr.contains(part), "\"{part}\" is not in {outcome:?}");
     }
-    let outcome = place.run(&["add", "c", "a.jsonl", "--language", "english", "--index", "auto"]).succeeded();
-    assert_eq!(outcome.stderr, "");
+    for same in [&["add", "c", "a.jsonl", "--language", "english"][..], &["add", "c", "a.jsonl"]] {
+        assert_eq!(place.run(same).succeeded().stderr, "");
+    }
 }
