@@ -107,3 +107,29 @@ fn a_row_that_is_missing_among_many_is_noticed() {
         assert_eq!(load(&other).err().unwrap().kind(), ErrorKind::Corrupt);
     }
 }
+
+/// Queries between two steps find the graph as it was; and where nobody is left to ask, what was chosen holds.
+#[test]
+fn nothing_changes_until_it_is_settled() {
+    let mut source = Source::isotropic(2, 32);
+    let mut hnsw = HnswIndex::new(32, Similarity::Cosine).unwrap();
+    (0..3000).for_each(|row| hnsw.insert(RowId(row), &stored(&source.draw())).unwrap());
+    let before = hnsw.expansion_search();
+    let mut trials = hnsw.trials(0.97).unwrap();
+    let mut steps = 0;
+    let settled = loop {
+        if let Some(settled) = trials.step(&mut hnsw).unwrap() {
+            break settled;
+        }
+        assert_eq!(hnsw.expansion_search(), before);
+        steps += 1;
+    };
+    assert!(steps > 3 && settled.expansion_search > before, "{steps} steps to {settled:?}");
+    assert_eq!(hnsw.expansion_search(), settled.expansion_search);
+    for row in hnsw.held_out.sorted() {
+        hnsw.remove(row).unwrap();
+    }
+    let again = hnsw.trials(0.97).unwrap().step(&mut hnsw).unwrap().unwrap();
+    assert_eq!(again.expansion_search, settled.expansion_search);
+    assert_eq!(hnsw.expansion_search(), settled.expansion_search);
+}
