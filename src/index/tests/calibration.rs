@@ -111,9 +111,9 @@ fn a_row_that_is_missing_among_many_is_noticed() {
 /// Queries between two steps find the graph as it was; and where nobody is left to ask, what was chosen holds.
 #[test]
 fn nothing_changes_until_it_is_settled() {
-    let mut source = Source::isotropic(2, 32);
-    let mut hnsw = HnswIndex::new(32, Similarity::Cosine).unwrap();
-    (0..3000).for_each(|row| hnsw.insert(RowId(row), &stored(&source.draw())).unwrap());
+    let mut source = Source::isotropic(2, 96);
+    let mut hnsw = HnswIndex::new(96, Similarity::Cosine).unwrap();
+    (0..4000).for_each(|row| hnsw.insert(RowId(row), &stored(&source.draw())).unwrap());
     let before = hnsw.expansion_search();
     let mut trials = hnsw.trials(0.97).unwrap();
     let mut steps = 0;
