@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{Collection, Index, TOY, Toy, WIDTH, bare, embedding, with_toy};
 use crate::collection::{Fusion, Mode, Reranker};
 use crate::embedding::Embedding;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::ErrorKind::{self, Corrupt, Incompatible, Locked, Misuse, NotFound};
+use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::filter::Filter;
 use crate::language::Language;
@@ -18,12 +19,10 @@ use crate::passage::{
 use crate::similarity::Similarity;
 
 /// A name, the kind of error, a part of its message, and what is done.
-type Case<'a, On> = (&'static str, ErrorKind, &'a str, fn(&On) -> Result<()>);
-
-use ErrorKind::{Incompatible, Locked, Misuse, NotFound};
+type Case<On> = (&'static str, ErrorKind, &'static str, fn(&On) -> Result<()>);
 
 /// Every one is tried, whatever the others do.
-fn try_all<On: ?Sized>(cases: &[Case<'_, On>], on: &On) {
+fn try_all<On: ?Sized>(cases: &[Case<On>], on: &On) {
     let wrong = cases.iter().filter_map(|(name, kind, part, attempt)| match attempt(on) {
         Ok(()) => Some(format!("{name}: nothing was wrong")),
         Err(error) if error.kind() != *kind => Some(format!("{name}: {:?}, not {kind:?}: {error}", error.kind())),
@@ -51,7 +50,7 @@ fn passages() {
     let collection = with_toy().in_memory().unwrap();
     collection.add([Passage::new("one").id("a")]).unwrap();
     let before = collection.stats();
-    let cases: &[Case<'_, Collection>] = &[
+    let cases: &[Case<Collection>] = &[
         ("an empty id", Misuse, "empty id", |c| c.add([Passage::new("x").id("")]).map(drop)),
         ("an id that is too long", Misuse, "1024 bytes", |c| {
             c.add([Passage::new("x").id("i".repeat(MAX_ID_BYTES + 1))]).map(drop)
@@ -120,7 +119,7 @@ fn questions() {
     let collection = with_toy().in_memory().unwrap();
     collection.add([Passage::new("one").id("a"), Passage::new("two").id("b")]).unwrap();
     let before = collection.stats();
-    let cases: &[Case<'_, Collection>] = &[
+    let cases: &[Case<Collection>] = &[
         ("the best none", Misuse, "top must be at least 1", |c| c.query("x").top(0).run().map(drop)),
         ("a threshold that is no number", Misuse, "a number", |c| c.query("x").min_score(f32::NAN).run().map(drop)),
         ("a lambda beyond 1", Misuse, "from 0 to 1, not 1.5", |c| c.query("x").mmr(1.5).run().map(drop)),
@@ -188,11 +187,11 @@ fn places() {
     std::fs::create_dir_all(place("damaged")).unwrap();
     std::fs::write(place("damaged/store.redb"), [7; 10_000]).unwrap();
     let held = with_toy().create(place("held")).unwrap();
-    let cases: &[Case<'_, Path>] = &[
+    let cases: &[Case<Path>] = &[
         ("opening nothing", NotFound, "nowhere", |p| with_toy().open(p.join("nowhere")).map(drop)),
         ("opening an empty directory", NotFound, "empty", |p| with_toy().open(p.join("empty")).map(drop)),
         ("opening a file", NotFound, "file", |p| with_toy().open(p.join("file")).map(drop)),
-        ("opening what is no store", ErrorKind::Corrupt, "damaged", |p| with_toy().open(p.join("damaged")).map(drop)),
+        ("opening what is no store", Corrupt, "damaged", |p| with_toy().open(p.join("damaged")).map(drop)),
         ("reading nothing", NotFound, "nowhere", |p| with_toy().open_read_only(p.join("nowhere")).map(drop)),
         ("making it twice", Misuse, "open it", |p| with_toy().create(p.join("toy")).map(drop)),
         ("making it of a file", Misuse, "is a file", |p| with_toy().create(p.join("file")).map(drop)),
@@ -241,9 +240,7 @@ fn places() {
         }),
         ("restoring nothing", NotFound, "nowhere", |p| Collection::restore(p.join("nowhere"), p.join("new"))),
         ("restoring over a collection", Misuse, "open it", |p| Collection::restore(p.join("own"), p.join("toy"))),
-        ("restoring what is damaged", ErrorKind::Corrupt, "damaged", |p| {
-            Collection::restore(p.join("damaged"), p.join("new"))
-        }),
+        ("restoring what is damaged", Corrupt, "damaged", |p| Collection::restore(p.join("damaged"), p.join("new"))),
         ("moving nothing to another encoder", NotFound, "nowhere", |p| with_toy().reembed(p.join("nowhere")).map(drop)),
         ("moving to no encoder", Misuse, "takes an encoder", |p| bare(Index::Exact).reembed(p.join("toy")).map(drop)),
     ];

@@ -20,7 +20,7 @@ pub(super) struct Layer {
     width: usize,
     /// Queries, keys and values side by side.
     projections: Linear,
-    /// Instead of these where only first tokens are of use: of the last layer, if that is expected.
+    /// In the place of keys and values where first tokens alone are of use: in the last layer, if that is expected.
     cls: Option<ClsAttention>,
     attention_output: Linear,
     attention_norm: LayerNorm,

@@ -254,7 +254,6 @@ fn first_tokens_alone_are_as_near_under_s8_weights() {
             (squares / truth.len() as f64).sqrt()
         };
         let (with, without) = (error(Wanted::All), error(Wanted::Cls));
-        println!("{set}: {with:e} {without:e}");
         assert!(without < 1.2 * with && with > 0.0, "{set}: {with:e} with keys and values, {without:e} without");
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::Attention;
 use crate::kernels::aligned::{Aligned, row_stride};
-use crate::kernels::gemm::Rows;
+use crate::kernels::gemm::{Rows, end_of};
 use crate::kernels::math::WHOLE;
 use crate::kernels::rowwise::{Mask, softmax_weights};
 use crate::kernels::simd::{IntegerKernel, Integers, MAX_COLUMNS, MAX_ROWS, Simd, VECTORS, fill};
@@ -302,8 +302,8 @@ impl<const ROWS: usize, const V: usize> IntegerKernel for Tile<'_, ROWS, V> {
         let Operands { a, stride, depth, panel, steps } = self.operands;
         let Self { out, out_stride, .. } = self;
         // Once for all rows: as many checks as rows would take a tenth of the time.
-        assert!(a.len() >= (ROWS - 1) * stride + depth, "a tile's rows lie within the operand");
-        assert!(out.len() >= (ROWS - 1) * out_stride + V * I::Floats::LANES, "a tile's results lie within the result");
+        assert!(a.len() >= end_of(ROWS, stride, depth), "a tile's rows lie within the operand");
+        assert!(out.len() >= end_of(ROWS, out_stride, V * I::Floats::LANES), "a tile's results lie within the result");
         let Some(steps) = steps.first_chunk::<ROWS>() else { return };
         let panel = I::split_pairs(panel).as_chunks::<VECTORS>().0;
         let panel = panel.get(..depth).unwrap_or_default();

@@ -53,6 +53,12 @@ impl Then {
     }
 }
 
+/// Where the last of some rows, `stride` apart and `width` long, ends. Beyond all numbers rather than wrapped: reads and
+/// writes without checks rest on it.
+pub(super) const fn end_of(rows: usize, stride: usize, width: usize) -> usize {
+    stride.saturating_mul(rows.saturating_sub(1)).saturating_add(width)
+}
+
 /// Rows of a tile such that all tiles have about as many: a tile of few rows waits for its own sums.
 const fn even(rows: usize, most: usize) -> usize {
     if rows == 0 { most } else { rows.div_ceil(rows.div_ceil(most)) }

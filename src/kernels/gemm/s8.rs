@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::{RowsMut, Then, activate, even};
+use super::{RowsMut, Then, activate, end_of, even};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::quantize::{Quantized, RowFacts};
 use crate::kernels::simd::{IntegerKernel, IntegerSet, Integers, Simd, VECTORS};
@@ -183,8 +183,8 @@ impl<const ROWS: usize, const ADD: bool> IntegerKernel for Tile<'_, ROWS, ADD> {
         let depth = panel.len();
         let (words, stride) = (bytes.as_chunks().0, stride / 4);
         // Once for all rows: as many checks as rows would take a twentieth of the time.
-        assert!(words.len() >= (ROWS - 1) * stride + depth, "a tile's rows lie within the activations");
-        assert!(out.len() >= (ROWS - 1) * out_stride + I::Floats::COLUMNS, "a tile's results lie within the result");
+        assert!(words.len() >= end_of(ROWS, stride, depth), "a tile's rows lie within the activations");
+        assert!(out.len() >= end_of(ROWS, out_stride, I::Floats::COLUMNS), "a tile's results lie within the result");
         let Some(facts) = facts.first_chunk::<ROWS>() else { return };
         let ahead = I::split(self.ahead);
         let mut sums = [[integers.zero(); VECTORS]; ROWS];

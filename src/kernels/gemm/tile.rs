@@ -1,5 +1,6 @@
 //! The innermost loop in `f32`: some rows times one panel, every sum in a register.
 
+use super::end_of;
 use crate::kernels::simd::{Kernel, Simd, VECTORS};
 
 /// `out[r][c] = sum over k of a[r][k] * panel[k][c] + bias[c]` for `count` rows (1 to [`Simd::ROWS`]) and a panel's
@@ -51,8 +52,8 @@ impl<const ROWS: usize, const ADD: bool> Kernel for Tile<'_, ROWS, ADD> {
         let panel = S::split(self.panel).0.as_chunks::<VECTORS>().0;
         let depth = panel.len();
         // Once for all rows: as many checks as rows would take a twentieth of the time.
-        assert!(a.len() >= (ROWS - 1) * stride + depth, "a tile's rows lie within the activations");
-        assert!(out.len() >= (ROWS - 1) * out_stride + S::COLUMNS, "a tile's results lie within the result");
+        assert!(a.len() >= end_of(ROWS, stride, depth), "a tile's rows lie within the activations");
+        assert!(out.len() >= end_of(ROWS, out_stride, S::COLUMNS), "a tile's results lie within the result");
         let ahead = S::split(self.ahead).0;
         let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
         for (k, [left, right]) in panel.iter().enumerate() {

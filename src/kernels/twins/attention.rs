@@ -175,3 +175,18 @@ fn attention_to_extremes() {
         assert!(case.run(form, 1, &mut AttentionScratch::default())[0].is_nan(), "{form:?}");
     }
 }
+
+/// The largest sums there are: every weight is the largest one and every value too.
+#[test]
+fn equal_values_are_their_own_mean() {
+    for form in forms() {
+        for length in [1, 2, 15, 16, 17, 33, 111, 512, 4097] {
+            for value in [3.0, -3.0] {
+                let projections = [0.0].into_iter().chain((0..length).flat_map(|_| [0.0, 0.0, value])).collect();
+                let case = Case { heads: 1, width: 1, length, projections };
+                let found = case.run(form, 1, &mut AttentionScratch::default())[0];
+                assert!((found - value).abs() < 3.0 * 1e-4, "{form:?}, {length} keys: {found}");
+            }
+        }
+    }
+}
