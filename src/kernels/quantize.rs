@@ -94,28 +94,60 @@ fn spread(bytes: &mut [u8], width: usize) {
     }
 }
 
+/// The least and the largest of some numbers, in parts: a register waits for the one before it.
+#[derive(Clone, Copy)]
+struct Span<S: Simd> {
+    least: S::Floats,
+    most: S::Floats,
+    /// Nothing times infinity or NaN is NaN; everything else adds zero.
+    poison: S::Floats,
+}
+
+impl<S: Simd> Span<S> {
+    #[inline(always)]
+    fn of(simd: S, number: f32) -> Self {
+        Self { least: simd.splat(number), most: simd.splat(number), poison: simd.splat(0.0) }
+    }
+
+    #[inline(always)]
+    fn with(self, simd: S, x: S::Floats) -> Self {
+        let poison = simd.mul_add(x, simd.splat(0.0), self.poison);
+        Self { least: simd.min(self.least, x), most: simd.max(self.most, x), poison }
+    }
+
+    #[inline(always)]
+    fn and(self, simd: S, other: Self) -> Self {
+        Self {
+            least: simd.min(self.least, other.least),
+            most: simd.max(self.most, other.most),
+            poison: simd.add(self.poison, other.poison),
+        }
+    }
+}
+
 /// The range of the row becomes 0..=255. A row that holds NaN or infinity, or whose range overflows, gets the
 /// scale NaN, which poisons every product with it.
 #[inline(always)]
 fn quantize<S: Simd>(simd: S, row: &[f32], bytes: &mut [u8]) -> RowFacts {
     let (whole, rest) = S::split(row);
     let first = row.first().copied().unwrap_or_default();
-    let (mut least, mut most) = (simd.splat(first), simd.splat(first));
-    // Nothing times infinity or NaN is NaN; everything else adds zero.
-    let mut poison = simd.splat(0.0);
-    let mut look = |x| {
-        least = simd.min(least, x);
-        most = simd.max(most, x);
-        poison = simd.mul_add(x, simd.splat(0.0), poison);
-    };
-    for x in whole {
-        look(simd.load(x));
+    let (fours, ones) = whole.as_chunks::<4>();
+    let mut parts = [Span::of(simd, first); 4];
+    for four in fours {
+        for (part, x) in parts.iter_mut().zip(four) {
+            *part = part.with(simd, simd.load(x));
+        }
+    }
+    let [a, b, c, d] = parts;
+    let mut span = a.and(simd, b).and(simd, c.and(simd, d));
+    for x in ones {
+        span = span.with(simd, simd.load(x));
     }
     if !rest.is_empty() {
-        look(fill(simd, rest, first));
+        span = span.with(simd, fill(simd, rest, first));
     }
-    let (least, most) = (simd.smallest(least), simd.largest(most));
-    let range = most - least + simd.sum(poison);
+    let (least, most) = (simd.smallest(span.least), simd.largest(span.most));
+    let range = most - least + simd.sum(span.poison);
     if !range.is_finite() {
         return RowFacts { scale: f32::NAN, least };
     }

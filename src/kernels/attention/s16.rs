@@ -74,6 +74,12 @@ impl IntegerKernel for Attention<'_> {
                         tile::<I, 1>(integers, count, operands, out);
                     }
                 }
+                for row in first..first + count {
+                    let start = row * self.context.stride;
+                    let context = self.context.numbers.get(start + numbers.start..start + numbers.end);
+                    let context = I::Floats::split(context.unwrap_or_default()).0;
+                    context.iter().for_each(|numbers| integers.floats().prefetch(numbers));
+                }
                 softmax_weights(integers, &mask, (scores, stride, padded), (weights, weight_stride), steps);
                 steps.iter_mut().for_each(|sum| *sum = value_step / *sum);
                 for (block, panel) in values.chunks_exact(value_block.max(1)).take(head_blocks).enumerate() {

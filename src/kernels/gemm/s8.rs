@@ -187,6 +187,13 @@ impl<const ROWS: usize, const ADD: bool> IntegerKernel for Tile<'_, ROWS, ADD> {
         assert!(out.len() >= end_of(ROWS, out_stride, I::Floats::COLUMNS), "a tile's results lie within the result");
         let Some(facts) = facts.first_chunk::<ROWS>() else { return };
         let ahead = I::split(self.ahead);
+        for row in 0..ROWS {
+            let start = row * out_stride;
+            // SAFETY: `row < ROWS`, of which the last one's end was asserted to be there.
+            let out = unsafe { out.get_unchecked(start..start + I::Floats::COLUMNS) };
+            // A store waits for its line as a load does, and there is room for few that wait.
+            I::Floats::split(out).0.iter().for_each(|out| integers.floats().prefetch(out));
+        }
         let mut sums = [[integers.zero(); VECTORS]; ROWS];
         for (k, [left, right]) in panel.iter().enumerate() {
             let (left, right) = (integers.load(left), integers.load(right));
