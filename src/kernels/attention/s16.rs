@@ -135,11 +135,11 @@ impl<S: Simd> Size<S> {
     }
 
     #[inline(always)]
-    fn with(self, simd: S, numbers: [S::Floats; VECTORS]) -> Self {
-        numbers.into_iter().fold(self, |Self { most, poison }, x| Self {
-            most: simd.max(most, simd.abs(x)),
-            poison: simd.mul_add(x, simd.splat(0.0), poison),
-        })
+    fn with(self, simd: S, [left, right]: [S::Floats; VECTORS]) -> Self {
+        // First of both, since what is found so far is waited for.
+        let most = simd.max(simd.abs(left), simd.abs(right));
+        let poison = simd.mul_add(left, simd.splat(0.0), simd.mul(right, simd.splat(0.0)));
+        Self { most: simd.max(self.most, most), poison: simd.add(self.poison, poison) }
     }
 
     /// Steps per unit, and a step, such that the largest number is `most` of them.
