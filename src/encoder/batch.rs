@@ -57,20 +57,34 @@ pub(crate) fn distinct<S: Copy + Eq + Hash>(texts: &[S]) -> (Vec<S>, Vec<usize>)
     (distinct, places)
 }
 
-/// Batches of at most `budget` tokens (or one sequence), longest first so that threads end together.
+/// What several threads still take together: fewer tokens would be read from memory as often as they are multiplied.
+const SHARE_TOKENS: usize = 64;
+
+/// Batches of at most `budget` tokens (or one sequence), longest first.
 pub(crate) fn plan(sequences: &[Tokens], budget: usize) -> Vec<Batch> {
+    plan_for_threads(sequences, budget, 1)
+}
+
+/// The same for `threads` that take one batch after another, in order: none has more tokens than each thread's share of
+/// those that are left, so that all threads end together.
+pub(crate) fn plan_for_threads(sequences: &[Tokens], budget: usize, threads: usize) -> Vec<Batch> {
     let mut order: Vec<(usize, &Tokens)> = sequences.iter().enumerate().collect();
     order.sort_by_key(|(place, tokens)| (std::cmp::Reverse(tokens.ids.len()), *place));
+    let mut left: usize = sequences.iter().map(|tokens| tokens.ids.len()).sum();
     let mut batches: Vec<Batch> = Vec::new();
+    let mut room = 0;
     for (place, tokens) in order {
+        let length = tokens.ids.len();
         match batches.last_mut() {
-            Some(batch) if batch.ids.len() + tokens.ids.len() <= budget => batch.push(place, tokens),
+            Some(batch) if batch.ids.len() + length <= room => batch.push(place, tokens),
             _ => {
+                room = budget.min(left.div_ceil(threads).max(SHARE_TOKENS));
                 let mut batch = Batch::default();
                 batch.push(place, tokens);
                 batches.push(batch);
             }
         }
+        left -= length;
     }
     batches
 }

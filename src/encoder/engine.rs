@@ -3,9 +3,10 @@
 use std::hash::Hash;
 use std::num::NonZero;
 
+use parking_lot::Mutex;
 use rayon::prelude::*;
 
-use super::{Backend, Batch, CandleBackend, CpuBackend, Wanted, distinct, plan};
+use super::{Backend, Batch, CandleBackend, CpuBackend, Wanted, distinct, plan, plan_for_threads};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{InstructionLevel, InstructionSet};
 use crate::model::{Model, Precision};
@@ -136,11 +137,10 @@ impl Engine {
         let (distinct, places) = distinct(texts);
         self.threads.install(|| {
             let tokens = distinct.par_iter().map(&tokenize).collect::<Result<Vec<Tokens>>>()?;
-            let batches = plan(&tokens, self.batch_tokens);
             let finished = if self.backend.takes_batches_at_once() {
-                batches.par_iter().with_max_len(1).map(run).collect::<Result<Vec<_>>>()?
+                self.on_all_threads(&plan_for_threads(&tokens, self.batch_tokens, rayon::current_num_threads()), run)?
             } else {
-                batches.iter().map(run).collect::<Result<Vec<_>>>()?
+                plan(&tokens, self.batch_tokens).iter().map(run).collect::<Result<Vec<_>>>()?
             };
             let mut placed: Vec<(usize, T)> = finished.into_iter().flatten().collect();
             placed.sort_by_key(|(place, _)| *place);
@@ -150,5 +150,20 @@ impl Engine {
             let result = |place: usize| placed.get(place).map(|(_, result)| result.clone());
             Ok(places.into_iter().filter_map(result).collect())
         })
+    }
+    /// What `run` makes of `batches`, in any order. Threads take them in theirs, each the next one: an iterator would be
+    /// cut in the middle, and whoever is done first would find the large ones of somebody else's half left.
+    fn on_all_threads<T: Send>(&self, batches: &[Batch], run: impl Fn(&Batch) -> Result<T> + Sync) -> Result<Vec<T>> {
+        let finished = Mutex::new(Vec::with_capacity(batches.len()));
+        self.threads.scope_fifo(|scope| {
+            for batch in batches {
+                let (run, finished) = (&run, &finished);
+                scope.spawn_fifo(move |_| {
+                    let result = run(batch);
+                    finished.lock().push(result);
+                });
+            }
+        });
+        finished.into_inner().into_iter().collect()
     }
 }

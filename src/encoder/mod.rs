@@ -14,7 +14,7 @@ mod pooling;
 mod tests;
 
 pub use crate::kernels::InstructionLevel;
-pub(crate) use batch::{Batch, distinct, plan};
+pub(crate) use batch::{Batch, distinct, plan, plan_for_threads};
 pub(crate) use candle::CandleBackend;
 pub(crate) use chain::Chain;
 pub(crate) use cpu::CpuBackend;

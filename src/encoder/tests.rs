@@ -11,7 +11,7 @@
 use proptest::prelude::*;
 
 use super::pooling::normalize;
-use super::{Backend, BackendKind, Batch, CandleBackend, CpuBackend, Wanted, distinct, plan, pool};
+use super::{Backend, BackendKind, Batch, CandleBackend, CpuBackend, Wanted, distinct, plan, plan_for_threads, pool};
 use crate::error::ErrorKind;
 use crate::model::tests::fixture::{GOLDEN, golden_path};
 use crate::model::{Model, Pooling, PoolingMode};
@@ -76,6 +76,26 @@ proptest! {
         for pair in batches.windows(2) {
             prop_assert!(pair[0].ids.len() + pair[1].lengths[0] > budget);
         }
+    }
+
+    /// The longest sequences first, and nobody takes more than one sequence beyond a thread's share of what is left.
+    #[test]
+    fn threads_share_what_is_left(sequences in sequences(), budget in 0_usize..400, threads in 1_usize..9) {
+        let batches = plan_for_threads(&sequences, budget, threads);
+        let mut found: Vec<(usize, Tokens)> = batches.iter().flat_map(taken_apart).collect();
+        let lengths: Vec<usize> = found.iter().map(|(_, tokens)| tokens.ids.len()).collect();
+        prop_assert!(lengths.is_sorted_by(|a, b| a >= b), "{lengths:?}");
+        let mut left: usize = lengths.iter().sum();
+        for (at, batch) in batches.iter().enumerate() {
+            let (tokens, room) = (batch.ids.len(), budget.min(left.div_ceil(threads).max(64)));
+            prop_assert!(tokens <= room || batch.places.len() == 1, "{tokens} of {left} for {threads} threads");
+            if let Some(next) = batches.get(at + 1) {
+                prop_assert!(tokens + next.lengths[0] > room, "{tokens} of {left} for {threads} threads are too few");
+            }
+            left -= tokens;
+        }
+        found.sort_by_key(|(place, _)| *place);
+        prop_assert_eq!(found, sequences.into_iter().enumerate().collect::<Vec<_>>());
     }
 
     /// Each mode by its definition, in `f64`, with and without the first tokens.
