@@ -151,8 +151,9 @@ impl Engine {
             Ok(places.into_iter().filter_map(result).collect())
         })
     }
-    /// What `run` makes of `batches`, in any order. Threads take them in theirs, each the next one: an iterator would be
-    /// cut in the middle, and whoever is done first would find the large ones of somebody else's half left.
+
+    /// What `run` makes of `batches`, in any order. Each thread takes the next one: an iterator would be halved at first, and
+    /// whoever is done with a half would find large ones left in the other.
     fn on_all_threads<T: Send>(&self, batches: &[Batch], run: impl Fn(&Batch) -> Result<T> + Sync) -> Result<Vec<T>> {
         let finished = Mutex::new(Vec::with_capacity(batches.len()));
         self.threads.scope_fifo(|scope| {

@@ -302,6 +302,8 @@ fn other_bytes_than_expected_are_corrupt() {
         load(&bytes, DIMENSION / 2, Similarity::Cosine, 51),
         load(&bytes, DIMENSION, Similarity::Dot, 51),
         load(&bytes, DIMENSION, Similarity::Cosine, 50),
+        // More are held out than there are.
+        load(&bytes, DIMENSION, Similarity::Cosine, 1),
         load(&other_row, DIMENSION, Similarity::Cosine, 51),
         load(&unsorted, DIMENSION, Similarity::Cosine, 51),
         load(&twice, DIMENSION, Similarity::Cosine, 51),
