@@ -5,11 +5,16 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use half::f16;
 use tempfile::TempDir;
 
 use super::{Collection, Index, answers, bare, copy, crash, embedding, logged, numbered, refused};
 use crate::error::ErrorKind;
+use crate::index::{HnswIndex, VectorIndex};
+use crate::medium::FileSystem;
+use crate::passage::RowId;
 use crate::progress::Stage;
+use crate::snapshot::{self, Expected};
 
 pub(super) const ROWS: u64 = 600;
 
@@ -119,6 +124,44 @@ fn a_short_tail_is_replayed_time_and_again() {
     drop(collection);
     let collection = open(&path);
     assert_eq!((collection.open_report().replayed, logged(&collection)), (0, vec![11]));
+}
+
+/// Removed rows make a tail longer too, also those of an earlier session; and a snapshot leaves none.
+#[test]
+fn a_tail_is_of_added_and_removed_rows_since_the_snapshot() {
+    let (_folder, path) = sample();
+    open(&path).delete(["id 100", "id 101"]).unwrap();
+    let collection = open(&path);
+    assert_eq!(collection.open_report().replayed, 1);
+    collection.delete(["id 102"]).unwrap();
+    drop(collection);
+    let collection = open(&path);
+    assert_eq!(collection.open_report().replayed, 0, "three rows are worth a snapshot");
+    collection.delete(["id 103", "id 104"]).unwrap();
+    collection.flush().unwrap();
+    collection.add([numbered(1000)]).unwrap();
+    drop(collection);
+    assert_eq!(open(&path).open_report().replayed, 1, "those before the snapshot no longer count");
+}
+
+/// Checksums tell what was written, not that it was right.
+#[test]
+fn a_snapshot_that_lacks_rows_is_not_believed() {
+    let (_folder, path) = sample();
+    let collection = open(&path);
+    let (settings, similarity, engine) = (collection.0.store.settings(), collection.0.similarity, HnswIndex::engine());
+    let expected = Expected { collection: settings.uuid, dimension: settings.dimension, similarity, engine: &engine };
+    let mut header = snapshot::verify(&FileSystem, &snapshot(&path), &expected).unwrap().header;
+    let mut index = HnswIndex::new(settings.dimension as usize, similarity).unwrap();
+    let stored: Vec<f16> = embedding(1).iter().copied().map(f16::from_f32).collect();
+    (0..10).for_each(|row| index.insert(RowId(row), &stored).unwrap());
+    drop(collection);
+    header.count = 10;
+    snapshot::write(&FileSystem, &snapshot(&path), &header, &mut |out| index.write_to(out)).unwrap();
+    let collection = open(&path);
+    let why = collection.open_report().rebuilt.clone().unwrap();
+    assert_eq!(why, format!("the index has 10 rows, the store {ROWS}"));
+    check_answers(&collection);
 }
 
 #[test]
