@@ -57,7 +57,7 @@ pub(crate) fn distinct<S: Copy + Eq + Hash>(texts: &[S]) -> (Vec<S>, Vec<usize>)
     (distinct, places)
 }
 
-/// What several threads still take together: fewer tokens would be read from memory as often as they are multiplied.
+/// No share is smaller: with fewer rows, reading the weights takes as long as multiplying with them.
 const SHARE_TOKENS: usize = 64;
 
 /// Batches of at most `budget` tokens (or one sequence), longest first.
@@ -65,8 +65,8 @@ pub(crate) fn plan(sequences: &[Tokens], budget: usize) -> Vec<Batch> {
     plan_for_threads(sequences, budget, 1)
 }
 
-/// The same for `threads` that take one batch after another, in order: none has more tokens than each thread's share of
-/// those that are left, so that all threads end together.
+/// The same for `threads` that take one batch after another, in order: none with several sequences has more tokens than
+/// each thread's share of those that are left (or [`SHARE_TOKENS`]), so that all threads end together.
 pub(crate) fn plan_for_threads(sequences: &[Tokens], budget: usize, threads: usize) -> Vec<Batch> {
     let mut order: Vec<(usize, &Tokens)> = sequences.iter().enumerate().collect();
     order.sort_by_key(|(place, tokens)| (std::cmp::Reverse(tokens.ids.len()), *place));

@@ -74,6 +74,7 @@ impl IntegerKernel for Attention<'_> {
                         tile::<I, 1>(integers, count, operands, out);
                     }
                 }
+                // Early: a store waits for its line as a load does.
                 for row in first..first + count {
                     let start = row * self.context.stride;
                     let context = self.context.numbers.get(start + numbers.start..start + numbers.end);
