@@ -4,7 +4,6 @@
 //! more for it, opening a collection costs nothing, and a small collection has no file for it at all. Like the vector
 //! view it has a snapshot, which is of no use at the slightest doubt, and none of its files can make opening fail.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,7 +67,8 @@ impl LexicalView {
             }
             let engine = LexicalIndex::engine(language);
             let expected = expected(store.settings(), similarity, &engine);
-            match snapshot::peek(store.medium(), path, &expected).map_err(|reason| reason.to_string()) {
+            let snapshot = snapshot::open(store.medium(), path, &expected);
+            match snapshot.map(|snapshot| snapshot.header).map_err(|reason| reason.to_string()) {
                 Ok(header) if is_of_this_history(reader, &header) => {
                     state.saved = Some(header.seq);
                     // What cannot be read is as good as not there.
@@ -89,6 +89,13 @@ impl LexicalView {
         self.language
     }
 
+    /// The same, or the error that they are not.
+    pub(super) fn searched(&self) -> Result<Language> {
+        self.language.ok_or_else(|| {
+            Error::misuse("the words of this collection are not searched: it was made without; use the mode dense")
+        })
+    }
+
     /// Why the view had to be built anew, if it had to although there should have been a snapshot.
     pub(super) fn rebuilt(&self) -> Option<String> {
         self.state.lock().rebuilt.clone()
@@ -96,9 +103,7 @@ impl LexicalView {
 
     /// The words, and the store at the very same change.
     pub(super) fn search(&self, inner: &Inner) -> Result<(Searcher, Arc<Reader>)> {
-        let language = self.language.ok_or_else(|| {
-            Error::misuse("the words of this collection are not searched: it was made without; use the mode dense")
-        })?;
+        let language = self.searched()?;
         let reader = Arc::clone(&inner.live.read().reader);
         let mut state = self.state.lock();
         state.fold(self.path.as_deref(), language, &inner.store, &reader, inner.similarity)?;
@@ -269,16 +274,17 @@ fn restore(
     let path = path.ok_or_else(|| snapshot::Reason::Missing.to_string())?;
     let engine = LexicalIndex::engine(language);
     let expected = expected(store.settings(), similarity, &engine);
-    let snapshot = snapshot::verify(store.medium(), path, &expected).map_err(|reason| reason.to_string())?;
-    let header = &snapshot.header;
-    if !is_of_this_history(reader, header) {
+    let snapshot = snapshot::open(store.medium(), path, &expected).map_err(|reason| reason.to_string())?;
+    if !is_of_this_history(reader, &snapshot.header) {
         return Err(snapshot::Reason::Foreign.to_string());
     }
-    let mut payload = Vec::new();
-    let read = snapshot.payload().and_then(|mut reader| reader.read_to_end(&mut payload));
-    read.map_err(|error| snapshot::Reason::Unreadable(error).to_string())?;
-    let index = LexicalIndex::from_bytes(&payload, language, header.count).map_err(|error| error.to_string())?;
-    Ok(Folded { index, seq: header.seq })
+    let Header { seq, count, .. } = snapshot.header;
+    let index = snapshot.read(|payload| {
+        let mut bytes = Vec::new();
+        payload.read_to_end(&mut bytes).map_err(|error| Error::io("read", path, error))?;
+        LexicalIndex::from_bytes(&bytes, language, count)
+    });
+    Ok(Folded { index: index.map_err(|reason| reason.to_string())?, seq })
 }
 
 fn build(language: Language, reader: &Reader) -> Result<LexicalIndex> {

@@ -14,8 +14,6 @@ use super::options::Index;
 use super::view::View;
 #[cfg(feature = "usearch")]
 use super::view::settle;
-#[cfg(feature = "usearch")]
-use crate::error::Error;
 use crate::error::Result;
 #[cfg(feature = "usearch")]
 use crate::index::HnswIndex;
@@ -138,7 +136,7 @@ fn restore(
     let engine = HnswIndex::engine();
     let expected =
         snapshot::Expected { collection: settings.uuid, dimension: settings.dimension, similarity, engine: &engine };
-    let snapshot = match snapshot::verify(store.medium(), path, &expected) {
+    let snapshot = match snapshot::open(store.medium(), path, &expected) {
         Ok(snapshot) => snapshot,
         Err(reason) => return Ok(Err(reason.to_string())),
     };
@@ -152,23 +150,22 @@ fn restore(
     let mut tail = Tail { rows: 0, pruned: header.seq, tuned, declined: None };
     if header.expansion_search == DECLINED {
         tail.declined = Some(header.count);
-        return Ok(Ok((None, tail)));
+        return Ok(snapshot.read(|_| Ok((None, tail))).map_err(|reason| reason.to_string()));
     }
     let rows = usize::try_from(header.count).unwrap_or(usize::MAX);
-    let expansion = header.expansion_search as usize;
+    let (seq, expansion) = (header.seq, header.expansion_search as usize);
     // A reader leaves no mark: it must not write, and several may load at once.
     let mark = if store.is_read_only() { None } else { snapshot::Loading::begin(store.medium(), path).ok() };
-    let loaded = snapshot.payload().map_err(|error| Error::io("read", path, error)).and_then(|mut payload| {
-        HnswIndex::read_from(&mut payload, settings.dimension as usize, similarity, rows, expansion)
-    });
+    let loaded = snapshot
+        .read(|payload| HnswIndex::read_from(payload, settings.dimension as usize, similarity, rows, expansion));
     if let Some(mark) = mark {
         let _ = mark.done();
     }
     let mut view = match loaded {
         Ok(index) => View::Hnsw(Box::new(index), None),
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(reason) => return Ok(Err(reason.to_string())),
     };
-    match replay(&mut view, reader, header.seq, &mut tail) {
+    match replay(&mut view, reader, seq, &mut tail) {
         Ok(replayed) => report.replayed = replayed,
         Err(error) => return Ok(Err(format!("the changes since the snapshot cannot be replayed: {error}"))),
     }

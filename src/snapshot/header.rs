@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::similarity::Similarity;
 
 const MAGIC: [u8; 8] = *b"MARCVIEW";
-pub(super) const FORMAT: u16 = 2;
+pub(super) const FORMAT: u16 = 3;
 /// Magic, version and length: what every version begins with.
 pub(super) const PREFIX: usize = 12;
 /// The header without the engine's name.
@@ -113,12 +113,12 @@ pub(super) fn check(header: &Header, expected: &Expected<'_>) -> Result<(), Reas
     Ok(())
 }
 
-/// The bytes of a header that are not yet taken.
-struct Fields<'a>(&'a [u8]);
+/// The bytes of a header, or of another part, that are not yet taken.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Reason> {
-        let (field, rest) = self.0.split_first_chunk().ok_or(Reason::Torn("its header is cut short"))?;
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Reason> {
+        let (field, rest) = self.0.split_first_chunk().ok_or(Reason::Torn("it is cut short"))?;
         self.0 = rest;
         Ok(*field)
     }
@@ -131,7 +131,7 @@ impl Fields<'_> {
         self.take().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, Reason> {
+    pub(super) fn u64(&mut self) -> Result<u64, Reason> {
         self.take().map(u64::from_le_bytes)
     }
 }

@@ -1,12 +1,12 @@
 //! A view on disk: a verified copy of some moment, to start from instead of the store's first row.
 //!
-//! A snapshot is trusted only whole: [`verify`] checks every byte before anybody sees one, and one that it does not
-//! like is a [`Reason`] to rebuild, never an error (invariant V2). Numbers are little-endian.
+//! A snapshot is trusted only whole, and nobody sees a byte of it that was not checked: one that is not liked is a
+//! [`Reason`] to rebuild, never an error (invariant V2). Numbers are little-endian.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | magic, `MARCVIEW` |
-//! | 8 | 2 | format version, 2 |
+//! | 8 | 2 | format version, 3 |
 //! | 10 | 2 | length of the header, `h` = 72 + `e` |
 //! | 12 | 4 | dimension |
 //! | 16 | 1 | similarity: 0 cosine, 1 dot |
@@ -20,8 +20,9 @@
 //! | 64 | `e` | the engine's name, UTF-8: the library, its version and its parameters |
 //! | `h` - 8 | 8 | XXH3-64 of the header before it |
 //! | `h` | `p` | the payload |
-//! | `h` + `p` | 8 | `p` |
-//! | | 16 | XXH3-128 of the XXH3-128s of the payload's pieces of 1 MiB |
+//! | `h` + `p` | `s` | the XXH3-128 of each piece of 1 MiB of the payload |
+//! | `h` + `p` + `s` | 8 | `p` |
+//! | | 16 | XXH3-128 of the `s` bytes |
 //! | | 8 | XXH3-64 of the 24 bytes before it, to the end of the file |
 //!
 //! What is known only at the end stands at the end, so that a payload never has to lie in memory whole.
@@ -34,33 +35,34 @@ mod payload;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{self, Read, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::header::{Expected, Header};
 use self::header::{FORMAT, PREFIX};
-use self::payload::{PayloadReader, PayloadWriter, TRAILER};
+use self::payload::{PayloadReader, PayloadWriter};
 use crate::error::{Error, Result};
 use crate::medium::{Content, Medium, Source, directory_of};
 
-/// A snapshot that was found whole.
-pub(crate) struct Snapshot<'m> {
+/// A snapshot whose header was read, and found to be what is [`Expected`].
+pub(crate) struct Snapshot {
     pub(crate) header: Header,
-    medium: &'m dyn Medium,
-    path: PathBuf,
-    /// Bytes before the payload.
+    file: Box<dyn Source>,
+    /// Bytes before the payload, and of the whole file.
     before: u64,
     length: u64,
-    sums: Vec<u128>,
 }
 
-impl Snapshot<'_> {
-    /// The payload from its beginning, of which every byte was verified.
-    pub(crate) fn payload(&self) -> io::Result<PayloadReader<'_>> {
-        let (mut file, _) = self.medium.read(&self.path)?;
-        file.seek(SeekFrom::Start(self.before))?;
-        Ok(PayloadReader::new(file, self.length, &self.sums))
+impl Snapshot {
+    /// What `take` makes of the payload. It gets no byte before that was compared with its checksum; and whatever it made
+    /// counts for nothing if any other is wrong.
+    pub(crate) fn read<T>(mut self, take: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T, Reason> {
+        let mut payload = PayloadReader::new(&mut *self.file, self.before, self.length)?;
+        let taken = take(&mut payload);
+        // A payload that breaks off is refused for that, and not for what it lacks.
+        payload.finish()?;
+        taken.map_err(Reason::Refused)
     }
 }
 
@@ -83,6 +85,8 @@ pub(crate) enum Reason {
     OtherParameters { expected: String, found: String },
     /// The operating system does not give it out.
     Unreadable(io::Error),
+    /// Its bytes are those that were written, but are not what they should be.
+    Refused(Error),
 }
 
 impl fmt::Display for Reason {
@@ -100,6 +104,7 @@ impl fmt::Display for Reason {
                 write!(f, "the snapshot of the view was made by \"{found}\", not \"{expected}\"")
             }
             Self::Unreadable(error) => write!(f, "the snapshot of the view cannot be read: {error}"),
+            Self::Refused(error) => error.fmt(f),
         }
     }
 }
@@ -129,36 +134,9 @@ pub(crate) fn write(medium: &dyn Medium, path: &Path, header: &Header, payload: 
     medium.remove(&marker_path(path)).map_err(|error| Error::io("remove", &marker_path(path), error))
 }
 
-/// The snapshot at `path`, if it is whole and what is [`Expected`]: read once to its end, and not kept.
-pub(crate) fn verify<'m>(medium: &'m dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Snapshot<'m>, Reason> {
-    let Opened { mut file, header, before, length } = open(medium, path, expected)?;
-    let again_from = |offset: u64| {
-        let (mut file, _) = medium.read(path)?;
-        file.seek(SeekFrom::Start(before + offset))?;
-        Ok(file)
-    };
-    let sums = payload::verify(&mut *file, length, again_from)?;
-    Ok(Snapshot { header, medium, path: path.to_owned(), before, length, sums })
-}
-
-/// What the snapshot at `path` says of itself, as far as that can be told without reading its payload.
-#[cfg(feature = "lexical")]
-pub(crate) fn peek(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Header, Reason> {
-    open(medium, path, expected).map(|opened| opened.header)
-}
-
-/// A snapshot whose header was read and found to be what is expected.
-struct Opened {
-    /// At the payload.
-    file: Box<dyn Source>,
-    header: Header,
-    /// Bytes of the header and of the payload.
-    before: u64,
-    length: u64,
-}
-
-fn open(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Opened, Reason> {
-    let (mut file, file_length) = medium.read(path).map_err(|error| match error.kind() {
+/// The snapshot at `path`, if its header is what is [`Expected`]; its payload is not looked at before it is read.
+pub(crate) fn open(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Snapshot, Reason> {
+    let (mut file, length) = medium.read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Reason::Missing,
         _ => Reason::Unreadable(error),
     })?;
@@ -171,16 +149,14 @@ fn open(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) -> Result<Ope
     bytes.resize(header_length, 0);
     fill(&mut *file, bytes.get_mut(PREFIX..).unwrap_or_default())?;
     let header = header::decode(&bytes)?;
-    let before = header_length as u64;
-    let length = file_length.checked_sub(before + TRAILER as u64).ok_or(Reason::Torn("it is cut short"))?;
     header::check(&header, expected)?;
-    Ok(Opened { file, header, before, length })
+    Ok(Snapshot { header, file, before: header_length as u64, length })
 }
 
 /// A mark beside a snapshot that its bytes are being handed to the engine.
 ///
 /// An engine that crashes takes the process with it, and would at each start. So the mark is put down first and
-/// taken away by [`done`](Self::done); [`verify`] refuses a snapshot that still has one. Dropping it leaves it there.
+/// taken away by [`done`](Self::done); [`open`] refuses a snapshot that still has one. Dropping it leaves it there.
 #[must_use = "the mark stays until `done`"]
 pub(crate) struct Loading<'m> {
     medium: &'m dyn Medium,
@@ -268,10 +244,13 @@ pub fn fuzz_snapshot(bytes: &[u8]) {
         if std::fs::write(&path, bytes).is_err() {
             return;
         }
-        if let Ok(snapshot) = verify(&FileSystem, &path, &expected) {
-            let mut payload = Vec::new();
-            assert!(snapshot.payload().and_then(|mut reader| reader.read_to_end(&mut payload)).is_ok());
-            let again = write(&FileSystem, &path, &snapshot.header, &mut |out| out.write_all(&payload));
+        let Ok(snapshot) = open(&FileSystem, &path, &expected) else { return };
+        let header = snapshot.header.clone();
+        let mut payload = Vec::new();
+        let read =
+            snapshot.read(|given| given.read_to_end(&mut payload).map_err(|error| Error::io("read", &path, error)));
+        if read.is_ok() {
+            let again = write(&FileSystem, &path, &header, &mut |out| out.write_all(&payload));
             assert!(again.is_ok() && std::fs::read(&path).is_ok_and(|again| again == bytes));
         }
     };

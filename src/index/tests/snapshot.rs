@@ -1,7 +1,7 @@
 //! Snapshots on disk: what was written comes back, and nothing else does.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -9,10 +9,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::{HnswIndex, VectorIndex};
 use super::{Dice, Source, stored};
+use crate::error::Error;
 use crate::medium::FileSystem;
 use crate::passage::RowId;
 use crate::similarity::Similarity;
-use crate::snapshot::{self, Expected, Header, Loading, Reason};
+use crate::snapshot::{self, Expected, Header, Loading, Reason, Snapshot};
 
 const DIMENSION: usize = 16;
 const COLLECTION: [u8; 16] = *b"0123456789abcdef";
@@ -56,7 +57,7 @@ fn write(path: &Path, header: &Header, index: &HnswIndex) -> crate::Result<()> {
     snapshot::write(&FileSystem, path, header, &mut |out| index.write_to(out))
 }
 
-fn read(path: &Path) -> Result<snapshot::Snapshot<'static>, Reason> {
+fn open(path: &Path) -> Result<Snapshot, Reason> {
     let engine = HnswIndex::engine();
     let expected = Expected {
         collection: COLLECTION,
@@ -64,14 +65,29 @@ fn read(path: &Path) -> Result<snapshot::Snapshot<'static>, Reason> {
         similarity: Similarity::Cosine,
         engine: &engine,
     };
-    snapshot::verify(&FileSystem, path, &expected)
+    snapshot::open(&FileSystem, path, &expected)
+}
+
+/// What is in it, read to its end; before that goes wrong, what `given` got.
+fn read_into(path: &Path, given: &mut Vec<u8>) -> Result<Header, Reason> {
+    let snapshot = open(path)?;
+    let header = snapshot.header.clone();
+    snapshot.read(|payload| payload.read_to_end(given).map(|_| header).map_err(|error| Error::io("read", path, error)))
+}
+
+fn read(path: &Path) -> Result<Header, Reason> {
+    read_into(path, &mut Vec::new())
 }
 
 fn load(path: &Path) -> HnswIndex {
-    let snapshot = read(path).unwrap();
+    loaded(path).unwrap()
+}
+
+fn loaded(path: &Path) -> Result<HnswIndex, Reason> {
+    let snapshot = open(path)?;
     let Header { similarity, expansion_search, count, .. } = snapshot.header;
-    let mut payload = snapshot.payload().unwrap();
-    HnswIndex::read_from(&mut payload, DIMENSION, similarity, count as usize, expansion_search as usize).unwrap()
+    snapshot
+        .read(|payload| HnswIndex::read_from(payload, DIMENSION, similarity, count as usize, expansion_search as usize))
 }
 
 /// The checksum of a changed header, put right, so that what lies behind it is reached.
@@ -84,7 +100,7 @@ fn reseal(bytes: &mut [u8]) {
 #[test]
 fn what_was_written_comes_back() {
     let (directory, path, index, mut source) = written();
-    assert_eq!(read(&path).unwrap().header, header(&index));
+    assert_eq!(read(&path).unwrap(), header(&index));
     let mut again = load(&path);
     assert_eq!((again.len(), again.dead_fraction()), (index.len(), index.dead_fraction()));
     for _ in 0..50 {
@@ -159,7 +175,7 @@ fn a_flipped_bit_is_torn() {
 fn another_version_is_told_apart_from_damage() {
     let (_directory, path, ..) = written();
     let mut bytes = fs::read(&path).unwrap();
-    for (version, newer) in [(3, true), (u16::MAX, true), (1, false), (0, false)] {
+    for (version, newer) in [(4, true), (u16::MAX, true), (2, false), (1, false), (0, false)] {
         bytes[8..10].copy_from_slice(&version.to_le_bytes());
         reseal(&mut bytes);
         fs::write(&path, &bytes).unwrap();
@@ -187,36 +203,78 @@ fn a_header_of_another_version_may_be_of_any_length() {
     }
 }
 
+/// Nothing of a piece that was changed is given out, and nothing behind it: with the negative control that the whole is.
 #[test]
-fn a_payload_of_any_size_comes_back_and_one_that_changed_since_does_not() {
+fn a_payload_of_any_size_comes_back_or_what_is_sound_of_it() {
+    const PIECE: usize = 1 << 20;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hnsw.view");
     let (index, _) = view();
-    let header = header(&index);
     let mut dice = Dice(7);
-    for length in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20, (3 << 20) + 77] {
+    for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 77] {
         let payload: Vec<u8> = (0..length).map(|_| dice.below(256) as u8).collect();
         let mut content = |out: &mut dyn Write| payload.chunks(70_001).try_for_each(|part| out.write_all(part));
-        snapshot::write(&FileSystem, &path, &header, &mut content).unwrap();
-        let snapshot = read(&path).unwrap();
-        let mut again = Vec::new();
-        snapshot.payload().unwrap().read_to_end(&mut again).unwrap();
-        assert!(again == payload, "{length}");
-        if length > 0 {
-            let mut bytes = fs::read(&path).unwrap();
-            let end = bytes.len() - 33;
-            bytes[end] ^= 1;
+        snapshot::write(&FileSystem, &path, &header(&index), &mut content).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let mut given = Vec::new();
+        read_into(&path, &mut given).unwrap();
+        assert!(given == payload, "{length}");
+        // Taking less than all is no way around the checksums of the rest, and more than all is not there.
+        assert_eq!(open(&path).unwrap().read(|_| Ok(1)).unwrap(), 1);
+        let start = whole.len() - length - 16 * length.div_ceil(PIECE) - 32;
+        for place in (0..length).step_by(PIECE).chain(length.checked_sub(1)) {
+            let mut bytes = whole.clone();
+            bytes[start + place] ^= 1;
             fs::write(&path, &bytes).unwrap();
             let mut given = Vec::new();
-            let error = snapshot.payload().unwrap().read_to_end(&mut given).unwrap_err();
-            assert!(error.to_string().contains("changed while it was read"), "{error}");
-            assert!(given.len() < length && payload.starts_with(&given), "nothing of the changed piece is given out");
+            let reason = read_into(&path, &mut given).unwrap_err();
+            assert!(reason.to_string().contains("the checksum of its payload is wrong"), "{reason}");
+            assert!(given == payload[..place / PIECE * PIECE], "{length}, {place}: {}", given.len());
+            assert!(matches!(open(&path).unwrap().read(|_| Ok(())), Err(Reason::Torn(_))));
         }
     }
     let mut failing = |out: &mut dyn Write| out.write_all(&[1; 3 << 20]).and(Err(io::Error::other("enough")));
-    let error = snapshot::write(&FileSystem, &path, &header, &mut failing).unwrap_err();
+    let error = snapshot::write(&FileSystem, &path, &header(&index), &mut failing).unwrap_err();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("enough"));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+/// A graph of several pieces of which one is damaged: usearch has had those before it.
+#[test]
+fn a_graph_that_breaks_off_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hnsw.view");
+    let (mut index, mut source) = view();
+    for row in 1000..21_000 {
+        index.insert(RowId(row), &stored(&source.draw())).unwrap();
+    }
+    write(&path, &header(&index), &index).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let pieces = whole.len() >> 20;
+    assert!(pieces >= 3, "{pieces}");
+    for piece in 0..=pieces {
+        let mut bytes = whole.clone();
+        let place = (piece << 20) + (1 << 10);
+        bytes[place.min(whole.len() - 4096)] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let reason = loaded(&path).err().unwrap();
+        assert!(matches!(reason, Reason::Torn("the checksum of its payload is wrong")), "{piece}: {reason}");
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(load(&path).len(), index.len(), "the negative control");
+}
+
+/// usearch by itself, when what it reads ends anywhere: an error each time.
+#[test]
+fn a_graph_that_ends_early_is_an_error() {
+    let (index, _) = view();
+    let mut whole = Vec::new();
+    index.write_to(&mut whole).unwrap();
+    let read = |bytes: &[u8]| HnswIndex::read_from(&mut &bytes[..], DIMENSION, Similarity::Cosine, index.len(), 64);
+    for end in (0..whole.len()).step_by(13) {
+        assert!(read(&whole[..end]).is_err(), "{end} of {}", whole.len());
+    }
+    assert_eq!(read(&whole).unwrap().len(), index.len(), "the negative control");
 }
 
 #[test]
@@ -235,7 +293,7 @@ fn another_collection_or_parameter_is_refused() {
     assert!(reason.to_string().contains("\"usearch 2.0.0, dimension 16, cosine\""), "{reason}");
     // What differs from collection to collection, and from moment to moment, is for the caller to judge.
     write(&path, &Header { seq: 7, lineage: 8, ..header(&index) }, &index).unwrap();
-    assert_eq!(read(&path).unwrap().header.seq, 7);
+    assert_eq!(read(&path).unwrap().seq, 7);
 }
 
 #[test]
