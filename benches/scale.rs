@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first failure")]
 
 mod corpus;
+mod process;
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use corpus::Synthetic;
 use half::f16;
 use marcato::{Collection, CollectionOptions, Embedding, Index, Passage, Similarity};
+use process::{Spent, forget_peak, peak_memory};
 use usearch::{IndexOptions, MetricKind, ScalarKind};
 
 const WIDTH: usize = 384;
@@ -99,8 +101,7 @@ fn scan(path: &Path) {
 
 fn large(path: &Path, rows: usize) {
     println!("{rows} passages, embeddings of width {WIDTH}");
-    // Linux counts the peak from here on.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    forget_peak();
     let before = peak_memory();
     let collection = options(Index::Hnsw).create(path).unwrap();
     let mut synthetic = Synthetic::new(CENTRES, WIDTH);
@@ -140,9 +141,9 @@ fn large(path: &Path, rows: usize) {
     );
     drop(collection);
     for _ in 0..OPENINGS {
-        let started = Instant::now();
+        let start = Spent::so_far();
         let collection = options(Index::Hnsw).open(path).unwrap();
-        println!("  opened with its snapshot in {:.2} s", started.elapsed().as_secs_f64());
+        println!("  opened with its snapshot in {}", start.since());
         assert_eq!(collection.open_report().rebuilt, None);
     }
 
@@ -294,11 +295,4 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-/// The most memory that the process has had, in bytes; 0 where that cannot be told.
-fn peak_memory() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or_default() * 1024.0
 }

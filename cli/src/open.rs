@@ -135,12 +135,17 @@ pub(crate) fn made(options: CollectionOptions, args: &Make) -> CollectionOptions
     }
 }
 
-/// Says on standard error that the words of a collection that was there already are in another language than was wanted.
-pub(crate) fn report_language(collection: &Collection, args: &Make) {
-    let language = collection.stats().language;
-    if args.language.is_some_and(|LanguageArg(wanted)| wanted != language) {
-        let name = language.map_or("off", |language| language.name());
-        eprintln!("warning: --language is for new collections; this one is there already, and stays with {name}");
+/// Says on standard error what of a collection that was there already is otherwise than was wanted.
+pub(crate) fn report_made(collection: &Collection, args: &Make) {
+    let stats = collection.stats();
+    let stays = |option, name| {
+        eprintln!("warning: {option} is for new collections; this one is there already, and stays with {name}");
+    };
+    if args.index.is_some_and(|wanted| index(wanted) != stats.index_setting) {
+        stays("--index", stats.index_setting.name());
+    }
+    if args.language.is_some_and(|LanguageArg(wanted)| wanted != stats.language) {
+        stays("--language", stats.language.map_or("off", |language| language.name()));
     }
 }
 

@@ -140,6 +140,10 @@ impl Query<'_> {
         if let Some(filter) = &self.filter {
             filter.check()?;
         }
+        // Also where there is nothing to find yet: a program that asks so is wrong before its first passage.
+        if self.mode != Mode::Dense {
+            self.collection.0.check_words()?;
+        }
         self.fusion.check()
     }
 

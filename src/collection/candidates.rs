@@ -106,6 +106,14 @@ impl Inner {
         }
     }
 
+    /// Whether there is an index of words to ask.
+    pub(super) fn check_words(&self) -> Result<()> {
+        #[cfg(feature = "lexical")]
+        return self.lexical.searched().map(drop);
+        #[cfg(not(feature = "lexical"))]
+        Err(built_without_words())
+    }
+
     /// The `depth` best matches of a text's words among the rows that the filter matches.
     #[cfg(feature = "lexical")]
     fn words(&self, text: &str, depth: usize, filter: Option<&Filter>) -> Result<Words> {
@@ -128,7 +136,7 @@ impl Inner {
 
     #[cfg(not(feature = "lexical"))]
     fn words(&self, _text: &str, _depth: usize, _filter: Option<&Filter>) -> Result<Words> {
-        Err(Error::misuse("this program was built without the feature \"lexical\": use the mode dense"))
+        Err(built_without_words())
     }
 }
 
@@ -174,4 +182,9 @@ impl Candidates {
             times: Times { filter: words.filter_time, words: words.words_time, ..Times::default() },
         }
     }
+}
+
+#[cfg(not(feature = "lexical"))]
+fn built_without_words() -> Error {
+    Error::misuse("this program was built without the feature \"lexical\": use the mode dense")
 }

@@ -29,6 +29,8 @@ pub struct CollectionStats {
     pub fingerprint: String,
     /// How it searches at its present size: `Exact` or `Hnsw`.
     pub index: Index,
+    /// How it was made to search, which with `Auto` leaves the choice to its size.
+    pub index_setting: Index,
     /// The language in which its words are searched; `None` if they are not.
     pub language: Option<Language>,
     /// Why the index of words has to be built anew, or had to, if its file was of no use. Unlike the index of
@@ -111,6 +113,7 @@ impl Collection {
             encoder: settings.encoder.clone(),
             fingerprint: settings.fingerprint.clone(),
             index: if self.0.live.read().view.is_exact() { Index::Exact } else { Index::Hnsw },
+            index_setting: self.0.index,
             #[cfg(feature = "lexical")]
             language: self.0.lexical.language(),
             #[cfg(feature = "lexical")]

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Add, output: &mut Output) -> Result<()> {
     let options = open::made(open::with_encoder(&args.encoder)?, &args.make);
     let collection = options.open_or_create(&args.collection)?;
     open::report(&collection);
-    open::report_language(&collection, &args.make);
+    open::report_made(&collection, &args.make);
     let bar = progress::reading(read::total_bytes(&sources));
     bar.set_message("Adding");
     let mut tally = Tally::default();

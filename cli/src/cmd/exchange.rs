@@ -1,9 +1,10 @@
 //! `marcato export` and `marcato import`: passages as JSONL, out of a collection and into one.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Cursor, Read, stdin, stdout};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Cursor, Read, Write, stdin, stdout};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -19,27 +20,36 @@ const MAX_LINE: u64 = 256 << 20;
 
 pub(crate) fn export(args: &Export) -> Result<()> {
     let collection = open::for_reading(&args.collection, || Ok(open::without_encoder()))?;
-    let write = |out: &mut dyn std::io::Write| {
-        if args.embeddings { collection.export_with_embeddings(out) } else { collection.export(out) }
+    let write = |out: &mut dyn Write| {
+        Ok(if args.embeddings { collection.export_with_embeddings(out) } else { collection.export(out) }?)
     };
     match &args.output {
-        None => write(&mut BufWriter::new(stdout().lock())).map(drop)?,
+        None => write(&mut BufWriter::new(stdout().lock())).map(drop),
         Some(path) => {
-            // Not in the place of an older export before this one is whole.
-            let unfinished = path.with_added_extension("part");
-            let place = || format!("cannot write {}", path.display());
-            let file = File::create(&unfinished).with_context(place)?;
-            let written = write(&mut BufWriter::new(&file)).map_err(anyhow::Error::from);
-            let kept = written.and_then(|count| {
-                file.sync_all()?;
-                std::fs::rename(&unfinished, path)?;
-                Ok(count)
-            });
-            let count = kept.inspect_err(|_| drop(std::fs::remove_file(&unfinished))).with_context(place)?;
+            let count = replace(path, write).with_context(|| format!("cannot write {}", path.display()))?;
             eprintln!("{count} passages in {}", path.display());
+            Ok(())
         }
     }
-    Ok(())
+}
+
+/// Writes a file that takes the place of an older one once it is whole. What is no file, as a pipe or a device, is
+/// written as it comes.
+fn replace<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
+    // A link stays one.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        return write(&mut BufWriter::new(File::options().write(true).open(&path)?));
+    }
+    // A name that nobody else has given a file.
+    let unfinished = path.with_added_extension(format!("part-{}", process::id()));
+    let file = File::create_new(&unfinished)?;
+    let written = write(&mut BufWriter::new(&file)).and_then(|written| {
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        Ok(written)
+    });
+    written.inspect_err(|_| drop(fs::remove_file(&unfinished)))
 }
 
 pub(crate) fn import(args: &Import, output: &mut Output) -> Result<()> {
@@ -59,7 +69,7 @@ pub(crate) fn import(args: &Import, output: &mut Output) -> Result<()> {
     let own = embeddings_of_their_own(&first);
     let collection = options(args, own)?.open_or_create(&args.collection)?;
     open::report(&collection);
-    open::report_language(&collection, &args.make);
+    open::report_made(&collection, &args.make);
     bar.set_message("Importing");
     let mut durable = Ingested::default();
     let outcome = collection

@@ -54,6 +54,14 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
     if args.fusion.is_some() && mode != Mode::Hybrid {
         bail!("--fusion makes one ranking of two, and --mode {mode} has one: use --mode hybrid");
     }
+    if mode == Mode::Lexical {
+        if args.exact {
+            bail!("--exact compares every embedding, and --mode lexical compares none: use --mode dense or hybrid");
+        }
+        if args.encoder.model.is_some() {
+            bail!("--model encodes the question, and --mode lexical has nothing encoded: use --mode dense or hybrid");
+        }
+    }
     let stages = stages(args)?;
     let collection = open::for_reading(&args.collection, || match mode {
         Mode::Lexical => Ok(open::without_encoder()),

@@ -16,6 +16,7 @@ pub(crate) fn run(args: &Stats, output: &mut Output) -> Result<()> {
             "dimension": stats.dimension,
             "similarity": stats.similarity.name(),
             "index": stats.index.name(),
+            "index_setting": stats.index_setting.name(),
             "words": stats.language.map(|language| language.name()),
             "encoder": stats.encoder,
             "fingerprint": stats.fingerprint,
@@ -28,7 +29,8 @@ pub(crate) fn run(args: &Stats, output: &mut Output) -> Result<()> {
     output.line(format!("passages    {}", stats.passages))?;
     output.line(format!("dimension   {}", stats.dimension))?;
     output.line(format!("similarity  {}", stats.similarity))?;
-    output.line(format!("index       {}", stats.index))?;
+    let chosen = if stats.index == stats.index_setting { "" } else { &format!(" ({})", stats.index_setting) };
+    output.line(format!("index       {}{chosen}", stats.index))?;
     output.line(format!("words       {}", stats.language.map_or("not searched", |language| language.name())))?;
     output.line(format!("encoder     {encoder}"))?;
     output.line(format!("size        {}", indicatif::HumanBytes(stats.bytes)))

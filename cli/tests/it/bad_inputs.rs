@@ -169,13 +169,16 @@ fn each_has_its_message() {
 }
 
 #[test]
-fn a_collection_keeps_its_language() {
+fn a_collection_keeps_what_it_was_made_with() {
     let place = place();
-    let outcome = place.run(&["add", "c", "a.jsonl", "--language", "german"]).succeeded();
-    for part in ["--language is for new collections", "stays with english"] {
-        assert!(outcome.stderr.contains(part), "\"{part}\" is not in {outcome:?}");
+    for (option, other, same) in [("--language", "german", "english"), ("--index", "hnsw", "auto")] {
+        let outcome = place.run(&["add", "c", "a.jsonl", option, other]).succeeded();
+        for part in [&format!("{option} is for new collections"), &format!("stays with {same}")] {
+            assert!(outcome.stderr.contains(part), "\"{part}\" is not in {outcome:?}");
+        }
+        assert_eq!(place.run(&["add", "c", "a.jsonl", option, same]).succeeded().stderr, "");
     }
-    for same in [&["add", "c", "a.jsonl", "--language", "english"][..], &["add", "c", "a.jsonl"]] {
-        assert_eq!(place.run(same).succeeded().stderr, "");
-    }
+    assert_eq!(place.run(&["add", "c", "a.jsonl"]).succeeded().stderr, "");
+    let stats = place.run(&["stats", "c", "--json"]).succeeded().json();
+    assert_eq!((&stats[0]["index"], &stats[0]["index_setting"]), (&"exact".into(), &"auto".into()));
 }

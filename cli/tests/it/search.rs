@@ -56,6 +56,10 @@ fn by_words_and_by_both() {
 fn options_that_have_no_effect_are_refused_or_warned_of() {
     let place = pumps();
     place.run(&["query", "c", "seal", "--fusion", "rrf"]).failed(1, &["--fusion", "--mode dense", "--mode hybrid"]);
+    for option in [&["--exact"][..], &["--model", "built-in"]] {
+        let arguments = [&["query", "c", "seal", "--mode", "lexical"], option].concat();
+        place.run(&arguments).failed(1, &[option[0], "--mode lexical", "hybrid"]);
+    }
     let outcome = place.run(&["query", "c", "seal", "--collapse", "colour"]).succeeded();
     assert!(outcome.stderr.contains("no hit has the field colour"), "{}", outcome.stderr);
     let outcome = place.run(&["query", "c", "seal", "--collapse", "maker"]).succeeded();

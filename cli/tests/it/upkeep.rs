@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::score::model;
-use crate::support::{Place, exists};
+use crate::support::Place;
 
 fn filled(place: &Place) {
     let lines: String =
@@ -70,7 +70,6 @@ fn what_is_exported_is_imported_the_same() {
     assert_eq!(plain.lines().count(), 1200);
     assert!(plain.starts_with("{\"id\":\"0\",\"text\":\"number 0\",\"metadata\":{\"n\":0}}\n"), "{plain:.100}");
     place.run(&["export", "c", "--embeddings", "-o", "all.jsonl"]).succeeded();
-    assert!(!exists(&place.path("all.jsonl.part")));
     let done = place.run(&["import", "copy", "all.jsonl", "--json"]).succeeded().json();
     assert_eq!((&done[0]["added"], &done[0]["passages"]), (&1200.into(), &1200.into()));
     place.run(&["export", "copy", "--embeddings", "-o", "again.jsonl"]).succeeded();
@@ -87,6 +86,42 @@ fn what_is_exported_is_imported_the_same() {
     place
         .run(&["import", "new", "all.jsonl", "--model", &model("mean")])
         .failed(1, &["line 1", "export without embeddings"]);
+}
+
+/// An export takes the place of one file only, and of what is no file not at all.
+#[cfg(unix)]
+#[test]
+fn an_export_leaves_all_else_as_it_is() {
+    use std::io::Read;
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::process::Command;
+
+    let place = Place::new();
+    place.write("own.jsonl", "{\"id\":\"a\",\"text\":\"east\",\"metadata\":{}}\n");
+    place.run(&["add", "c", "own.jsonl"]).succeeded();
+    let lines = place.run(&["export", "c"]).succeeded().stdout;
+    for own in ["all.jsonl", "all.jsonl.part", "elsewhere"] {
+        place.write(own, own);
+    }
+    symlink("elsewhere", place.path("link")).unwrap();
+    place.run(&["export", "c", "-o", "all.jsonl"]).succeeded();
+    place.run(&["export", "c", "-o", "link"]).succeeded();
+    assert_eq!(fs::read_to_string(place.path("all.jsonl")).unwrap(), lines);
+    assert_eq!(fs::read_to_string(place.path("all.jsonl.part")).unwrap(), "all.jsonl.part");
+    assert_eq!(fs::read_to_string(place.path("elsewhere")).unwrap(), lines);
+    assert!(fs::symlink_metadata(place.path("link")).unwrap().is_symlink());
+
+    let pipe = place.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Open at both ends, nobody waits for anybody.
+    let mut reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    place.run(&["export", "c", "-o", "pipe"]).succeeded();
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    let mut written = vec![0; lines.len()];
+    reader.read_exact(&mut written).unwrap();
+    assert_eq!(String::from_utf8(written).unwrap(), lines);
+    let names = fs::read_dir(place.path(".")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!names.into_iter().any(|name| name.contains(".part-")));
 }
 
 /// Embeddings that no encoder made make a collection without one.

@@ -268,6 +268,9 @@ fn a_collection_can_do_without_words() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c");
     let collection = options().without_words().create(&path).unwrap();
+    for mode in [Mode::Lexical, Mode::Hybrid] {
+        names(&refused(collection.query("text").mode(mode).run()), &["without", "dense"]);
+    }
     collection.add((0..1200).map(numbered)).unwrap();
     let error = refused(collection.query("text").mode(Mode::Lexical).run());
     assert_eq!(error.kind(), ErrorKind::Misuse);
