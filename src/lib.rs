@@ -17,8 +17,8 @@
 //! - `usearch` (default): the approximate index for large collections; needs a C++ compiler.
 
 #![cfg_attr(
-    not(all(feature = "lexical", feature = "usearch")),
-    allow(dead_code, reason = "parts of views that only the approximate index or the lexical one uses")
+    not(all(feature = "builtin", feature = "lexical", feature = "usearch")),
+    allow(dead_code, reason = "what only the approximate index, the lexical one or the built-in model uses")
 )]
 
 mod atom;

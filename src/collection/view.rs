@@ -75,6 +75,10 @@ impl View {
 
     /// An exact or approximate view of everything that `reader` sees; exact too where a graph is not
     /// [worth it](Self::tune).
+    #[cfg_attr(
+        not(feature = "usearch"),
+        expect(clippy::only_used_in_recursion, reason = "what a graph is worth depends on `index`")
+    )]
     pub(super) fn build(
         kind: Index,
         index: Index,

@@ -146,7 +146,7 @@ fn length_and_sums(file: &mut dyn Source, before: u64, file_length: u64) -> Resu
     let sums_length = length.div_ceil(PIECE as u64) * SUM as u64;
     let whole = [length, sums_length, TRAILER as u64].into_iter().try_fold(before, u64::checked_add);
     let sums_length = usize::try_from(sums_length).ok().filter(|_| whole == Some(file_length));
-    // Of any length that a damaged file could claim, only its own is taken for so much memory.
+    // The file's own length bounds it: what a forged one claims must not be allocated.
     let mut sums = vec![0; sums_length.ok_or(Reason::Torn("its length is wrong"))?];
     file.seek(SeekFrom::Start(before + length)).map_err(Reason::Unreadable)?;
     fill(file, &mut sums)?;

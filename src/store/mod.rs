@@ -34,9 +34,7 @@ pub use codec::fuzz_record;
 pub(crate) use codec::{LexicalSettings, Settings};
 pub(crate) use entry::{Entry, EntryKind};
 pub(crate) use fields::EntryRange;
-pub(crate) use reader::Reader;
-#[cfg(feature = "lexical")]
-pub(crate) use reader::StoredPassage;
+pub(crate) use reader::{Reader, StoredPassage};
 pub(crate) use write::{Batch, NewPassage, Written, random_nonce};
 
 use crate::error::{Error, ErrorKind, Result};

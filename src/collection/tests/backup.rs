@@ -3,7 +3,9 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Collection, Index, all_ids, bare, embedding, ids, names, numbered, refused};
+#[cfg(feature = "usearch")]
+use super::ids;
+use super::{Collection, Index, all_ids, bare, embedding, names, numbered, refused};
 use crate::error::ErrorKind;
 
 #[test]

@@ -142,11 +142,9 @@ fn ask(disk: &Disk, offset: u64, dice: &mut Dice) -> bool {
 }
 
 fn files() -> Vec<PathBuf> {
-    let views = ["embeddings.hnsw", "words.bm25"].map(|name| Path::new(PATH).join("views").join(name));
-    let views = views.into_iter().filter(|path| match path.extension().and_then(|kind| kind.to_str()) {
-        Some("hnsw") => cfg!(feature = "usearch"),
-        _ => cfg!(feature = "lexical"),
-    });
+    let views = [("embeddings.hnsw", cfg!(feature = "usearch")), ("words.bm25", cfg!(feature = "lexical"))];
+    let views = views.into_iter().filter(|(_, is_there)| *is_there);
+    let views = views.map(|(name, _)| Path::new(PATH).join("views").join(name));
     std::iter::once(Path::new(PATH).join("store.redb")).chain(views).collect()
 }
 
