@@ -1,5 +1,6 @@
 //! Checks: a sound collection passes, a view that lies is found out and made anew.
 
+#[cfg(feature = "usearch")]
 use std::fs;
 use std::ops::ControlFlow;
 
@@ -91,6 +92,7 @@ fn a_view_with_others_rows_is_found_out() {
     assert!(report.problems.iter().any(|problem| problem.message.contains("true neighbours")), "{report:?}");
 }
 
+#[cfg(feature = "usearch")]
 #[test]
 fn a_damaged_snapshot_is_a_problem_to_readers_and_a_lost_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
