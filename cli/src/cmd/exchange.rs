@@ -34,13 +34,13 @@ pub(crate) fn export(args: &Export) -> Result<()> {
 }
 
 /// Writes a file that takes the place of an older one once it is whole. What is no file, as a pipe or a device, is
-/// written as it comes.
+/// written as it comes, and so is `/dev/stdout`, which may lead to a file that others go on writing to.
 fn replace<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
+    if path.starts_with("/dev") || path.metadata().is_ok_and(|there| !there.is_file()) {
+        return write(&mut BufWriter::new(File::create(path)?));
+    }
     // A link stays one.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if path.metadata().is_ok_and(|there| !there.is_file()) {
-        return write(&mut BufWriter::new(File::options().write(true).open(&path)?));
-    }
     // A name that nobody else has given a file.
     let unfinished = path.with_added_extension(format!("part-{}", process::id()));
     let file = File::create_new(&unfinished)?;

@@ -120,6 +120,7 @@ fn an_export_leaves_all_else_as_it_is() {
     let mut written = vec![0; lines.len()];
     reader.read_exact(&mut written).unwrap();
     assert_eq!(String::from_utf8(written).unwrap(), lines);
+    assert_eq!(place.run(&["export", "c", "-o", "/dev/stdout"]).succeeded().stdout, lines);
     let names = fs::read_dir(place.path(".")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(!names.into_iter().any(|name| name.contains(".part-")));
 }
