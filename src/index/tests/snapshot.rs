@@ -160,7 +160,9 @@ fn a_flipped_bit_is_torn() {
     let mut bytes = fs::read(&path).unwrap();
     let header_length = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
     let mut dice = Dice(6);
-    let places: Vec<usize> = (0..header_length * 8).chain((0..600).map(|_| dice.below(bytes.len() * 8))).collect();
+    let (bits, end) = (bytes.len() * 8, (bytes.len() - 64) * 8);
+    let places: Vec<usize> =
+        (0..header_length * 8).chain((0..600).map(|_| dice.below(bits))).chain(end..bits).collect();
     for place in places {
         bytes[place / 8] ^= 1 << (place % 8);
         fs::write(&path, &bytes).unwrap();
@@ -231,12 +233,45 @@ fn a_payload_of_any_size_comes_back_or_what_is_sound_of_it() {
             assert!(reason.to_string().contains("the checksum of its payload is wrong"), "{reason}");
             assert!(given == payload[..place / PIECE * PIECE], "{length}, {place}: {}", given.len());
             assert!(matches!(open(&path).unwrap().read(|_| Ok(())), Err(Reason::Torn(_))));
+            let insistent = open(&path).unwrap().read(|payload| {
+                let mut again = Vec::new();
+                assert!(io::copy(payload, &mut io::sink()).is_err() && payload.read_to_end(&mut again).is_err());
+                assert!(again.is_empty());
+                Ok(())
+            });
+            assert!(matches!(insistent, Err(Reason::Torn(_))));
         }
     }
     let mut failing = |out: &mut dyn Write| out.write_all(&[1; 3 << 20]).and(Err(io::Error::other("enough")));
     let error = snapshot::write(&FileSystem, &path, &header(&index), &mut failing).unwrap_err();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("enough"));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+/// What stands behind the payload, right by its own checksum, but of another length than the file: nothing is allocated.
+#[test]
+fn a_forged_length_is_torn() {
+    let (_directory, path, ..) = written();
+    let whole = fs::read(&path).unwrap();
+    let trailer = whole.len() - 32;
+    let length = u64::from_le_bytes(whole[trailer..trailer + 8].try_into().unwrap());
+    let forge = |length: u64| {
+        let mut bytes = whole.clone();
+        bytes[trailer..trailer + 8].copy_from_slice(&length.to_le_bytes());
+        let seal = xxh3_64(&bytes[trailer..trailer + 24]).to_le_bytes();
+        bytes[trailer + 24..].copy_from_slice(&seal);
+        fs::write(&path, &bytes).unwrap();
+        read(&path)
+    };
+    for wrong in [0, 1, length - 1, length + 1, length + (1 << 20), 1 << 50, u64::MAX / 16, u64::MAX] {
+        assert!(matches!(forge(wrong), Err(Reason::Torn("its length is wrong"))), "{wrong}");
+    }
+    forge(length).unwrap();
+    // A checksum of a piece, and none of its bytes.
+    let mut bytes = whole.clone();
+    bytes[trailer - 1] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(read(&path), Err(Reason::Torn("the checksum of its checksums is wrong"))));
 }
 
 /// A graph of several pieces of which one is damaged: usearch has had those before it.
