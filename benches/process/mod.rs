@@ -1,4 +1,5 @@
-//! What Linux says of this process: the memory it has had, and what a piece of work cost besides its time. Elsewhere all is 0.
+//! What Linux says of this process: the memory it has had, and what a piece of work cost. Elsewhere all but the time
+//! that passed is 0.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -18,18 +19,18 @@ pub(crate) fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// What the process has used, or between two points.
+/// What the process has used so far, or between two points.
 ///
-/// Time of the system beside page faults tells what a page costs: about half a microsecond where the machine has the
-/// memory, and up to twenty times that where a virtual machine must be given it first.
+/// System time beside page faults tells what a page costs: several times more where a virtual machine has to be given the
+/// memory first.
 #[derive(Clone, Copy)]
 pub(crate) struct Spent {
     at: Instant,
     elapsed: Duration,
-    own: Duration,
+    user: Duration,
     system: Duration,
-    faults: u64,
-    faults_on_disk: u64,
+    minor_faults: u64,
+    major_faults: u64,
 }
 
 impl Spent {
@@ -42,10 +43,10 @@ impl Spent {
         Self {
             at: Instant::now(),
             elapsed: Duration::ZERO,
-            own: ticks(14),
+            user: ticks(14),
             system: ticks(15),
-            faults: number(10),
-            faults_on_disk: number(12),
+            minor_faults: number(10),
+            major_faults: number(12),
         }
     }
 
@@ -55,10 +56,10 @@ impl Spent {
         Self {
             at: now.at,
             elapsed: now.at - self.at,
-            own: now.own - self.own,
+            user: now.user - self.user,
             system: now.system - self.system,
-            faults: now.faults - self.faults,
-            faults_on_disk: now.faults_on_disk - self.faults_on_disk,
+            minor_faults: now.minor_faults - self.minor_faults,
+            major_faults: now.major_faults - self.major_faults,
         }
     }
 }
@@ -66,8 +67,8 @@ impl Spent {
 impl fmt::Display for Spent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |time: Duration| time.as_secs_f64();
-        write!(formatter, "{:.2} s: ", seconds(self.elapsed))?;
-        write!(formatter, "{:.2} s of its own and {:.2} s of the system, ", seconds(self.own), seconds(self.system))?;
-        write!(formatter, "{} page faults and {} from disk", self.faults, self.faults_on_disk)
+        let (elapsed, user, system) = (seconds(self.elapsed), seconds(self.user), seconds(self.system));
+        write!(formatter, "{elapsed:.2} s ({user:.2} s user, {system:.2} s system, ")?;
+        write!(formatter, "{} minor and {} major page faults)", self.minor_faults, self.major_faults)
     }
 }
