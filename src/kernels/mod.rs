@@ -6,6 +6,7 @@
 
 mod aligned;
 mod attention;
+mod dot;
 mod gemm;
 mod level;
 mod math;
@@ -15,6 +16,7 @@ mod rates;
 mod rowwise;
 mod scalar;
 mod simd;
+mod similarity;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -37,10 +39,10 @@ pub(crate) use quantize::Quantized;
 #[cfg(feature = "rates")]
 pub use rates::{Rate, kernel_rates};
 pub(crate) use rowwise::LayerNorm;
-pub(crate) use scalar::{inverse_norm_f16, similarity_f32};
 pub(crate) use simd::IntegerSet;
 #[cfg(target_arch = "x86_64")]
 use simd::Vnni256;
+pub(crate) use similarity::{inverse_norm_f16, similarity_f32};
 
 /// Forces the instruction set down (to the [`InstructionLevel`] of that name, or the next one there is), to reproduce
 /// another machine's results on this one.
@@ -130,34 +132,6 @@ impl InstructionSet {
         ];
         #[cfg(not(target_arch = "x86_64"))]
         [None, None, None, Some(Self::Portable)]
-    }
-
-    /// One row alone.
-    #[cfg(test)]
-    fn dot_f16(self, query: &[f32], row: &[f16]) -> f32 {
-        let mut dots = [0.0];
-        self.dots_f16(query, row, &mut dots);
-        dots[0]
-    }
-
-    fn dots_f16(self, query: &[f32], rows: &[f16], dots: &mut [f32]) {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(set) => set.dots_f16(query, rows, dots),
-            #[cfg(target_arch = "x86_64")]
-            Self::AvxVnni(set) => set.avx2().dots_f16(query, rows, dots),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(set) => set.dots_f16(query, rows, dots),
-            Self::Portable => scalar::dots_f16_portable(query, rows, dots),
-        }
-    }
-
-    fn scattered_dots_f16(self, query: &[f32], rows: &[&[f16]], dots: &mut [f32]) {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(set) => set.scattered_dots_f16(query, rows, dots),
-            _ => rows.iter().zip(dots.chunks_mut(1)).for_each(|(row, dot)| self.dots_f16(query, row, dot)),
-        }
     }
 }
 

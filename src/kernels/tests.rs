@@ -5,8 +5,8 @@
 use half::f16;
 use proptest::prelude::*;
 
-use super::scalar::{self, inverse_norm_f16, similarity_f32, widen};
-use super::{InstructionLevel, InstructionSet, dot_f16, dots_f16};
+use super::scalar::{self, widen};
+use super::{InstructionLevel, InstructionSet, dot_f16, dots_f16, inverse_norm_f16, similarity_f32};
 use crate::error::ErrorKind;
 use crate::similarity::Similarity;
 
@@ -83,6 +83,18 @@ proptest! {
         prop_assert!((cosine - truth).abs() <= 1e-6, "{cosine} is not {truth}");
         prop_assert!((f64::from(inverse_norm_f16(row)) * v - 1.0).abs() < 1e-6 || v == 0.0);
     }
+
+    #[test]
+    fn every_instruction_set_has_the_same_bits((query, row) in pairs()) {
+        let (query, row) = (&query[1..], &row[1..]);
+        let bits = |set: InstructionSet| {
+            let scores = [Similarity::Cosine, Similarity::Dot].map(|similarity| set.similarity_f32(query, row, similarity));
+            (scores.map(f32::to_bits), set.inverse_norm_f16(row).to_bits())
+        };
+        for set in sets() {
+            prop_assert_eq!(bits(set), bits(InstructionSet::Portable), "{}", set);
+        }
+    }
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {
@@ -114,8 +126,10 @@ fn widening_is_exact_for_every_finite_number() {
 fn similarity_has_the_same_bits_everywhere() {
     let query: Vec<f32> = (0_u16..387).map(|at| f32::from(at % 13) / 7.0 - 0.9).collect();
     let row: Vec<f16> = (0_u16..387).map(|at| f16::from_f32(f32::from(at % 17) / 16.0 - 0.5)).collect();
-    assert_eq!(similarity_f32(&query, &row, Similarity::Cosine).to_bits(), 0xbc14c858);
-    assert_eq!(similarity_f32(&query, &row, Similarity::Dot).to_bits(), 0xbf12be2d);
+    for set in sets() {
+        assert_eq!(set.similarity_f32(&query, &row, Similarity::Cosine).to_bits(), 0xbc14c858, "{set}");
+        assert_eq!(set.similarity_f32(&query, &row, Similarity::Dot).to_bits(), 0xbf12be2d, "{set}");
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Four lanes in plain Rust: one 128-bit register of SSE2 or NEON, as the compiler sees fit.
 
+use half::f16;
+
+use super::super::scalar::widen;
 use super::{Kernel, Simd};
 
 /// Any machine.
@@ -40,6 +43,7 @@ impl Simd for Portable {
     type Floats = [f32; LANES];
     type Array = [f32; LANES];
     type Square = [[f32; LANES]; LANES];
+    type Halves = [f16; LANES];
     type Bytes = [u8; LANES];
 
     #[inline(always)]
@@ -53,6 +57,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn split_halves(values: &[f16]) -> (&[Self::Halves], &[f16]) {
+        values.as_chunks()
+    }
+
+    #[inline(always)]
     fn split_bytes(values: &mut [u8]) -> (&mut [Self::Bytes], &mut [u8]) {
         values.as_chunks_mut()
     }
@@ -61,6 +70,14 @@ impl Simd for Portable {
     fn load(self, from: &Self::Array) -> Self::Floats {
         *from
     }
+
+    #[inline(always)]
+    fn load_halves(self, [a, b, c, d]: &Self::Halves) -> Self::Floats {
+        [widen(*a), widen(*b), widen(*c), widen(*d)]
+    }
+
+    #[inline(always)]
+    fn fetch(self, _: *const f16) {}
 
     #[inline(always)]
     fn prefetch(self, _: &Self::Array) {}

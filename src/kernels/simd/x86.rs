@@ -1,19 +1,22 @@
 //! AVX-512 (sixteen lanes) and AVX2 with FMA (eight) behind [`Simd`].
 
 use std::arch::x86_64::{
-    __m256, __m512, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_max_ps, _mm_max_ss, _mm_min_ps, _mm_min_ss,
-    _mm_movehdup_ps, _mm_movehl_ps, _mm_packs_epi32, _mm_packus_epi16, _mm_prefetch, _mm_storel_epi64,
-    _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_andnot_ps, _mm256_castps_si256, _mm256_castps256_ps128,
-    _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps,
-    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
-    _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32,
-    _mm256_storeu_ps, _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_abs_ps, _mm512_add_epi32,
-    _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cvtps_epi32, _mm512_cvtusepi32_epi8, _mm512_div_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps,
+    __m256, __m512, _MM_HINT_T0, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadu_si128, _mm_max_ps,
+    _mm_max_ss, _mm_min_ps, _mm_min_ss, _mm_movehdup_ps, _mm_movehl_ps, _mm_packs_epi32, _mm_packus_epi16,
+    _mm_prefetch, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_andnot_ps,
+    _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtph_ps,
+    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+    _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvtusepi32_epi8,
+    _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps,
     _mm512_reduce_max_ps, _mm512_reduce_min_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
     _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_ps,
     _mm512_unpacklo_ps,
 };
+
+use half::f16;
 
 use super::super::x86::{Avx2, Avx512};
 use super::{Kernel, Simd};
@@ -37,6 +40,7 @@ macro_rules! methods {
 macro_rules! slices {
     ($lanes:literal) => {
         type Array = [f32; $lanes];
+        type Halves = [f16; $lanes];
         type Bytes = [u8; $lanes];
 
         #[inline(always)]
@@ -47,6 +51,11 @@ macro_rules! slices {
         #[inline(always)]
         fn split_mut(values: &mut [f32]) -> (&mut [Self::Array], &mut [f32]) {
             values.as_chunks_mut()
+        }
+
+        #[inline(always)]
+        fn split_halves(values: &[f16]) -> (&[Self::Halves], &[f16]) {
+            values.as_chunks()
         }
 
         #[inline(always)]
@@ -68,6 +77,13 @@ impl Simd for Avx512 {
         fn load(from: &[f32; 16]) -> __m512 {
             // SAFETY: the reference is to 64 readable bytes, and the load asks for no alignment.
             unsafe { _mm512_loadu_ps(from.as_ptr()) }
+        }
+        fn load_halves(from: &[f16; 16]) -> __m512 {
+            // SAFETY: the reference is to 32 readable bytes (`f16` is a `u16` inside), and the load asks for no alignment.
+            _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(from.as_ptr().cast()) })
+        }
+        fn fetch(from: *const f16) {
+            _mm_prefetch::<_MM_HINT_T1>(from.cast());
         }
         fn prefetch(from: &[f32; 16]) {
             _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast());
@@ -122,10 +138,17 @@ impl Simd for Avx2 {
     type Square = [__m256; 8];
     slices!(8);
 
-    methods! { "avx2,fma":
+    methods! { "avx2,fma,f16c":
         fn load(from: &[f32; 8]) -> __m256 {
             // SAFETY: the reference is to 32 readable bytes, and the load asks for no alignment.
             unsafe { _mm256_loadu_ps(from.as_ptr()) }
+        }
+        fn load_halves(from: &[f16; 8]) -> __m256 {
+            // SAFETY: the reference is to 16 readable bytes (`f16` is a `u16` inside), and the load asks for no alignment.
+            _mm256_cvtph_ps(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
+        }
+        fn fetch(from: *const f16) {
+            _mm_prefetch::<_MM_HINT_T1>(from.cast());
         }
         fn prefetch(from: &[f32; 8]) {
             _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast());
