@@ -83,9 +83,11 @@ impl ExactIndex {
     }
 
     fn scan_among(&self, query: &Direction, k: usize, rows: &Rows) -> Vec<Candidate> {
-        if rows.listed().is_some() {
+        let count = usize::try_from(rows.count(0)).unwrap_or(usize::MAX);
+        // Where more are listed than there are, those here are sought in the list: the view of the rows beside a graph is a
+        // hundredth of it.
+        if rows.listed().is_some() && count <= self.rows.len() {
             // Finding their slots is a good part of the work, and shared too.
-            let count = usize::try_from(rows.count(0)).unwrap_or(usize::MAX);
             return in_parallel(k.min(count), self.threads_for(count), rows.parts(PART), |best, (first, count)| {
                 let listed = rows.listed_from(first).into_iter().flatten().take(count);
                 best.scan_slots(query, self, &self.slots.slots_of(listed, count));
