@@ -48,11 +48,13 @@ const ARROWS: [(&str, &[&str]); 14] = [
 const OUTSIDERS: [&str; 2] = ["eval", "train"];
 
 /// The one place of each foreign crate: replacing it changes nothing else.
-const HOMES: [(&str, &str); 14] = [
+const HOMES: [(&str, &str); 16] = [
     ("bincode", "src/store/codec.rs"),
+    ("bytemuck", "src/index/matrix.rs"),
     ("candle_core", "src/encoder/candle.rs"),
     ("candle_nn", "src/encoder/candle.rs"),
     ("candle_transformers", "src/encoder/candle.rs"),
+    ("memmap2", "src/index/matrix.rs"),
     ("redb", "src/store/"),
     ("roaring", "src/rows.rs"),
     ("rustix", "src/index/pipe.rs"),

@@ -1,13 +1,14 @@
 //! The exact view: every row is compared with the query.
 //!
-//! The rows' embeddings lie one after another in one matrix, without gaps, so a scan runs at the speed of memory:
-//! up to some tens of thousands of rows it is also the quickest view.
+//! The rows' embeddings lie one after another in a matrix, without gaps, so a scan runs at the speed of memory: up to some
+//! tens of thousands of rows it is also the quickest view.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use half::f16;
 
+use super::matrix::Matrix;
 use super::slot_map::SlotMap;
 use super::{Direction, VectorIndex, check_dimension, check_embedding, scale_of};
 use crate::candidate::{Best, Candidate};
@@ -35,8 +36,8 @@ pub(crate) struct ExactIndex {
     dimension: usize,
     similarity: Similarity,
     threads: usize,
-    /// The embedding of `rows[slot]` is the `slot`th run of `dimension` numbers.
-    matrix: Vec<f16>,
+    /// The embedding of `rows[slot]` is the row `slot`.
+    matrix: Matrix,
     rows: Vec<RowId>,
     /// [`scale_of`] each.
     scales: Vec<f32>,
@@ -45,11 +46,12 @@ pub(crate) struct ExactIndex {
 
 impl ExactIndex {
     pub(crate) fn new(dimension: usize, similarity: Similarity) -> Result<Self> {
+        let dimension = check_dimension(dimension)?;
         Ok(Self {
-            dimension: check_dimension(dimension)?,
+            dimension,
             similarity,
             threads: 1,
-            matrix: Vec::new(),
+            matrix: Matrix::new(dimension),
             rows: Vec::new(),
             scales: Vec::new(),
             slots: SlotMap::default(),
@@ -65,7 +67,7 @@ impl ExactIndex {
 
     /// Makes room for `additional` rows at once.
     pub(crate) fn reserve(&mut self, additional: usize) {
-        self.matrix.reserve(additional.saturating_mul(self.dimension));
+        self.matrix.reserve(additional);
         self.rows.reserve(additional);
         self.scales.reserve(additional);
     }
@@ -77,9 +79,11 @@ impl ExactIndex {
     }
 
     fn scan(&self, query: &Direction, k: usize) -> Vec<Candidate> {
-        let parts = self.matrix.chunks(PART * self.dimension).zip(self.rows.chunks(PART).zip(self.scales.chunks(PART)));
         let threads = self.threads_for(self.rows.len());
-        in_parallel(k, threads, parts, |best, (matrix, (rows, scales))| best.scan(query, matrix, rows, scales))
+        in_parallel(k, threads, self.matrix.parts(PART), |best, (first, embeddings)| {
+            let (rows, scales) = (self.rows.get(first..), self.scales.get(first..));
+            best.scan(query, embeddings, rows.unwrap_or_default(), scales.unwrap_or_default());
+        })
     }
 
     fn scan_among(&self, query: &Direction, k: usize, rows: &Rows) -> Vec<Candidate> {
@@ -97,11 +101,6 @@ impl ExactIndex {
         let slots: Vec<usize> = matching.map(|(slot, _)| slot).collect();
         let threads = self.threads_for(slots.len());
         in_parallel(k.min(slots.len()), threads, slots.chunks(PART), |best, slots| best.scan_slots(query, self, slots))
-    }
-
-    /// The embedding in a slot.
-    fn embedding(&self, slot: usize) -> &[f16] {
-        self.matrix.get(slot * self.dimension..(slot + 1) * self.dimension).unwrap_or_default()
     }
 
     /// How many threads `rows` rows are worth.
@@ -156,9 +155,10 @@ impl VectorIndex for ExactIndex {
         if self.slots.contains(row) {
             return Ok(());
         }
+        // First, because it can fail.
+        self.matrix.push(embedding)?;
         self.slots.insert(row, self.rows.len());
         self.rows.push(row);
-        self.matrix.extend_from_slice(embedding);
         self.scales.push(scale_of(embedding, self.similarity));
         Ok(())
     }
@@ -168,9 +168,7 @@ impl VectorIndex for ExactIndex {
         let Some(slot) = self.slots.remove(row) else { return Ok(()) };
         self.rows.swap_remove(slot);
         self.scales.swap_remove(slot);
-        let last = self.matrix.len() - self.dimension;
-        self.matrix.copy_within(last.., slot * self.dimension);
-        self.matrix.truncate(last);
+        self.matrix.swap_remove(slot);
         if let Some(&moved) = self.rows.get(slot) {
             self.slots.insert(moved, slot);
         }
@@ -189,18 +187,19 @@ impl VectorIndex for ExactIndex {
 
     fn embedding_into(&self, row: RowId, out: &mut Vec<f16>) -> Result<bool> {
         let Some(slot) = self.slots.get(row) else { return Ok(false) };
-        out.extend_from_slice(self.embedding(slot));
+        out.extend_from_slice(self.matrix.row(slot));
         Ok(true)
     }
 }
 
 impl Best {
-    fn scan(&mut self, query: &Direction, matrix: &[f16], rows: &[RowId], scales: &[f32]) {
-        let mut dots = [0.0; BLOCK];
-        let blocks = matrix.chunks(BLOCK * query.unit.len()).zip(rows.chunks(BLOCK).zip(scales.chunks(BLOCK)));
-        for (matrix, (rows, scales)) in blocks {
-            let Some(dots) = dots.get_mut(..rows.len()) else { return };
-            kernels::dots_f16(&query.unit, matrix, dots);
+    /// The first of `rows` and `scales` are those of `embeddings`; there may be more.
+    fn scan(&mut self, query: &Direction, embeddings: &[f16], rows: &[RowId], scales: &[f32]) {
+        let (width, mut dots) = (query.unit.len(), [0.0; BLOCK]);
+        let blocks = embeddings.chunks(BLOCK * width).zip(rows.chunks(BLOCK).zip(scales.chunks(BLOCK)));
+        for (embeddings, (rows, scales)) in blocks {
+            let Some(dots) = dots.get_mut(..embeddings.len() / width) else { return };
+            kernels::dots_f16(&query.unit, embeddings, dots);
             for ((&row, &scale), &dot) in rows.iter().zip(scales).zip(&*dots) {
                 let score = query.score(dot * scale);
                 // Nearly every row ends here: the heap is asked about few.
@@ -220,7 +219,7 @@ impl Best {
         let (mut dots, mut scales) = ([0.0; SCATTERED], [0.0; SCATTERED]);
         let mut embeddings: [&[f16]; SCATTERED] = [&[]; SCATTERED];
         for ((&slot, embedding), scale) in slots.iter().zip(&mut embeddings).zip(&mut scales) {
-            *embedding = index.embedding(slot);
+            *embedding = index.matrix.row(slot);
             *scale = index.scales.get(slot).copied().unwrap_or_default();
         }
         let (Some(embeddings), Some(dots)) = (embeddings.get(..slots.len()), dots.get_mut(..slots.len())) else {

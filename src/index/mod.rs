@@ -8,6 +8,7 @@
 mod exact;
 #[cfg(feature = "usearch")]
 mod hnsw;
+mod matrix;
 #[cfg(feature = "usearch")]
 mod pipe;
 mod slot_map;
