@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use super::{Collection, Index, TOY, all_ids, bare, embedding, ids, names, numbered, refused, with_toy};
 use crate::error::ErrorKind;
-use crate::passage::Passage;
+use crate::index::VectorIndex;
+use crate::passage::{Passage, RowId};
 use crate::progress::Stage;
 use crate::similarity::Similarity;
 
@@ -202,4 +203,19 @@ fn an_iterator_keeps_the_collection_open() {
     assert_eq!(Collection::options().open(&path).unwrap().len(), 499);
     // The name of the encoder is nothing to this collection.
     assert_eq!(refused(Collection::options().encoder(TOY).open(&path)).kind(), ErrorKind::Incompatible);
+}
+
+/// It is noticed by how many rows it has, and one that cannot fail takes its place.
+#[test]
+fn a_view_that_lacks_a_row_is_given_up_with_the_next_batch() {
+    for index in [Index::Exact, Index::Hnsw] {
+        let collection = bare(index).in_memory().unwrap();
+        collection.add((0..5).map(numbered)).unwrap();
+        collection.0.live.write().view.remove(RowId(2)).unwrap();
+        assert_eq!(collection.0.live.read().view.len(), 4);
+        collection.add([numbered(5)]).unwrap();
+        assert_eq!(collection.0.live.read().view.len(), 6);
+        let hits = collection.query_embedding(embedding(2)).top(1).run().unwrap();
+        assert_eq!(hits[0].id.as_str(), "id 2");
+    }
 }
