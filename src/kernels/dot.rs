@@ -88,7 +88,7 @@ fn dot<S: Simd>(simd: S, query: &[f32], row: &[f16], ahead: *const f16) -> f32 {
     for (step, (query, row)) in query_fours.iter().zip(row_fours).enumerate() {
         let step = SUMS * S::LANES * step;
         for line in (step..step + SUMS * S::LANES).step_by(LINE) {
-            simd.fetch(ahead.wrapping_add(line));
+            simd.prefetch_l2(ahead.wrapping_add(line));
         }
         for ((sum, query), row) in sums.iter_mut().zip(query).zip(row) {
             *sum = simd.mul_add(simd.load(query), simd.load_halves(row), *sum);

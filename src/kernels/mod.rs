@@ -1,8 +1,8 @@
 //! Arithmetic on embeddings, as fast as this machine allows and with the same meaning on every one.
 //!
 //! Each kernel has a slow twin in [`scalar`] that defines it, and faster forms that agree with the twin within the
-//! rounding of `f32`. The form is chosen once per process. Scores that users see come from [`similarity_f32`], which
-//! has one form only and so the same bits on every machine.
+//! rounding of `f32`. The form is chosen once per process. Scores that users see come from [`similarity_f32`],
+//! which has the same bits in every form.
 
 mod aligned;
 mod attention;

@@ -77,7 +77,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn fetch(self, _: *const f16) {}
+    fn prefetch_l2(self, _: *const f16) {}
 
     #[inline(always)]
     fn prefetch(self, _: &Self::Array) {}

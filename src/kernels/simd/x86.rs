@@ -82,7 +82,7 @@ impl Simd for Avx512 {
             // SAFETY: the reference is to 32 readable bytes (`f16` is a `u16` inside), and the load asks for no alignment.
             _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(from.as_ptr().cast()) })
         }
-        fn fetch(from: *const f16) {
+        fn prefetch_l2(from: *const f16) {
             _mm_prefetch::<_MM_HINT_T1>(from.cast());
         }
         fn prefetch(from: &[f32; 16]) {
@@ -147,7 +147,7 @@ impl Simd for Avx2 {
             // SAFETY: the reference is to 16 readable bytes (`f16` is a `u16` inside), and the load asks for no alignment.
             _mm256_cvtph_ps(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
         }
-        fn fetch(from: *const f16) {
+        fn prefetch_l2(from: *const f16) {
             _mm_prefetch::<_MM_HINT_T1>(from.cast());
         }
         fn prefetch(from: &[f32; 8]) {
