@@ -59,28 +59,29 @@ pub(super) fn create(medium: &dyn Medium, path: &Path, settings: &Settings, lexi
 
 /// Makes the file under another name and renames it when `fill` has made it whole: a crash leaves no half-made collection.
 pub(super) fn make(medium: &dyn Medium, path: &Path, fill: impl FnOnce(&Database) -> Result<()>) -> Result<()> {
-    let database = make_beside(medium, path, |database| {
-        // Asked with the lock held: whoever else makes a store here holds it too, or has renamed already.
-        if medium.exists(path).map_err(|source| Error::io("make the store", path, source))? {
-            let message = format!("{} is there already; open it", path.display());
-            return Err(Error::misuse(message).with_path(path));
-        }
-        fill(database)
-    })?;
-    database.close().map_err(|error| located(failed(error), path))?;
+    // Asked with the lock held, which whoever else makes a store here keeps until it has the name: the file that is locked
+    // may have got it just now, and must not be touched.
+    let nobody_else_did = || match medium.exists(path) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::misuse(format!("{} is there already; open it", path.display())).with_path(path)),
+        Err(source) => Err(Error::io("make the store", path, source)),
+    };
+    let database = make_beside(medium, path, nobody_else_did, fill)?;
     put_in_place(medium, &unfinished(path), path)?;
+    database.close().map_err(|error| located(failed(error), path))?;
     settle(medium, path)
 }
 
-/// A file under another name than `path`, made whole by `fill`, and open.
+/// A file under another name than `path`, if it still `may` be made once it is locked; made whole by `fill`, and open.
 pub(super) fn make_beside(
     medium: &dyn Medium,
     path: &Path,
+    may: impl FnOnce() -> Result<()>,
     fill: impl FnOnce(&Database) -> Result<()>,
 ) -> Result<Database> {
     let unfinished = unfinished(path);
     let made = begin(medium, &unfinished).map_err(|error| located(error, path))?;
-    let filled = clear(&made).and_then(|()| fill(&made));
+    let filled = may().and_then(|()| clear(&made)).and_then(|()| fill(&made));
     match filled {
         Ok(()) => Ok(made),
         Err(error) => {

@@ -34,7 +34,7 @@ impl Store {
             return Err(poisoned());
         }
         // redb's own compacting leaves no room at all, so that the next batch doubles the file.
-        let made = backend::make_beside(&*self.medium, path, |copy| self.copy_into(copy))?;
+        let made = backend::make_beside(&*self.medium, path, || Ok(()), |copy| self.copy_into(copy))?;
         backend::put_in_place(&*self.medium, &backend::unfinished(path), path)?;
         self.handles.write().push(Handle { database: Opened::Writable(made), lease: Arc::default() });
         // Should the name be lost in a crash, so would be what is written from here on.
