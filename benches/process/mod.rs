@@ -50,6 +50,10 @@ impl Spent {
         }
     }
 
+    pub(crate) fn elapsed(self) -> Duration {
+        self.elapsed
+    }
+
     /// From `self` to now.
     pub(crate) fn since(self) -> Self {
         let now = Self::so_far();

@@ -192,11 +192,15 @@ impl LexicalView {
     }
 
     /// Writes the snapshot if that saves time at the next opening: to index a row takes many times what writing one does.
-    /// The view in memory is forgotten, so that it does not hold on to the log.
-    pub(super) fn close(&self, inner: &Inner) {
+    pub(super) fn save_if_due(&self, inner: &Inner) -> Result<()> {
         let passages = inner.live.read().reader.state().passages;
+        self.save(inner, SNAPSHOT_ROWS.max(passages / 64))
+    }
+
+    /// The same; and the view in memory is forgotten, so that it does not hold on to the log.
+    pub(super) fn close(&self, inner: &Inner) {
         // Nothing is lost if it fails.
-        let _ = self.save(inner, SNAPSHOT_ROWS.max(passages / 64));
+        let _ = self.save_if_due(inner);
         self.state.lock().folded = None;
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 #[cfg(feature = "usearch")]
-use super::behind;
+use super::behind::{self, Phase};
 use super::choice::{DefaultEncoder, EncoderChoice};
 use super::commit::Queue;
 use super::filtered::Remembered;
@@ -18,7 +18,9 @@ use super::holder::{self, Holder};
 #[cfg(feature = "lexical")]
 use super::lexical_view::LexicalView;
 use super::options::{CollectionOptions, Index};
-use super::recover::{OpenReport, checkpoint, recover};
+#[cfg(feature = "usearch")]
+use super::recover::load_if_due;
+use super::recover::{checkpoint, recover};
 use super::view::unwatched;
 use super::{Collection, Inner};
 use crate::error::{Error, ErrorKind, Result};
@@ -237,15 +239,14 @@ pub(super) fn assemble(mut options: CollectionOptions, store: Store, directory: 
     };
     // Before the views are read, which may take long: whoever comes meanwhile is told too.
     let holder = directory.filter(|_| !store.is_read_only()).map(Holder::claim);
-    let mut report = OpenReport::default();
-    let (live, tail) = recover(&store, index, similarity, directory, on_progress, &mut report)?;
+    let recovered = recover(&store, index, similarity, directory, on_progress)?;
     let inner = Arc::new(Inner {
         _holder: holder,
         #[cfg(feature = "lexical")]
-        lexical: LexicalView::open(&store, &live.reader, similarity, directory),
-        live: RwLock::new(live),
+        lexical: LexicalView::open(&store, &recovered.live.reader, similarity, directory),
+        live: RwLock::new(recovered.live),
         queue: Queue::default(),
-        writing: Mutex::new(tail),
+        writing: Mutex::new(recovered.tail),
         #[cfg(feature = "usearch")]
         behind: Arc::default(),
         remembered: Remembered::default(),
@@ -254,20 +255,40 @@ pub(super) fn assemble(mut options: CollectionOptions, store: Store, directory: 
         similarity,
         index,
         directory: directory.map(Path::to_owned),
-        report,
+        report: Mutex::new(recovered.report),
         store,
     });
+    let collection = Collection::of(inner);
     #[cfg(feature = "usearch")]
-    behind::begin(&inner);
-    Ok(Collection(inner))
+    behind::begin(&collection.0, recovered.file);
+    Ok(collection)
+}
+
+impl Clone for Collection {
+    fn clone(&self) -> Self {
+        Self::of(Arc::clone(&self.0))
+    }
+}
+
+#[cfg(feature = "usearch")]
+impl Drop for Collection {
+    fn drop(&mut self) {
+        self.0.behind.handle_gone();
+    }
 }
 
 impl Collection {
-    /// Brings the index's file up to date, so that opening takes no time. Done by itself now and then, and at the end. Waits
-    /// for an index that is being made anew.
+    fn of(inner: Arc<Inner>) -> Self {
+        #[cfg(feature = "usearch")]
+        inner.behind.handle_made();
+        Self(inner)
+    }
+
+    /// Brings the files of the indexes up to date, so that opening takes no time. Waits for an index that is being loaded or
+    /// made anew.
     ///
     /// # Errors
-    /// `Io` or `Full` if the file cannot be written. No passage depends on it.
+    /// `Io` or `Full` if a file cannot be written. No passage depends on it.
     pub fn flush(&self) -> Result<()> {
         self.0.wait_for_index();
         let mut tail = self.0.writing.lock();
@@ -276,29 +297,63 @@ impl Collection {
         checkpoint(&self.0, &mut tail, false)
     }
 
-    /// [`flush`](Self::flush), and lets go of this handle. The last handle to go releases the collection to others.
+    /// Brings the files of the indexes up to date if that saves more time at the next opening than it takes now, and lets
+    /// go of this handle. Waits for an index that is being made anew. The last handle to go releases the collection to
+    /// others.
+    ///
+    /// Dropping the last handle does the same, but tells no error and waits for nothing.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
     pub fn close(self) -> Result<()> {
-        self.flush()
+        let inner = &*self.0;
+        if !inner.is_loading() || inner.is_due() {
+            inner.wait_for_index();
+        }
+        let mut tail = inner.writing.lock();
+        #[cfg(feature = "lexical")]
+        inner.lexical.save_if_due(inner)?;
+        checkpoint(inner, &mut tail, true)
     }
 }
 
 impl Inner {
-    /// Until the graph is there that was lost.
+    /// Until the graph is there that was lost, or is loaded.
     pub(super) fn wait_for_index(&self) {
         #[cfg(feature = "usearch")]
-        self.behind.wait();
+        self.behind.wait_for(Phase::Over);
+    }
+
+    /// Until the graph is there, or known to be lost.
+    pub(super) fn wait_while_loading(&self) {
+        #[cfg(feature = "usearch")]
+        self.behind.wait_for(Phase::Making);
+    }
+
+    fn is_loading(&self) -> bool {
+        #[cfg(feature = "usearch")]
+        return self.behind.is_loading();
+        #[cfg(not(feature = "usearch"))]
+        false
+    }
+
+    fn is_due(&self) -> bool {
+        let passages = self.live.read().reader.state().passages;
+        self.writing.lock().is_due(passages)
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // Whoever opens the collection next must not find the mark of a load that is under way.
+        #[cfg(feature = "usearch")]
+        self.behind.wait_for(Phase::Placing);
         let mut tail = self.writing.lock();
         #[cfg(feature = "lexical")]
         self.lexical.close(self);
-        // Nothing is lost if it fails: the view is replayed or rebuilt from the store.
+        // Nothing is lost if either fails: the view is replayed or rebuilt from the store.
+        #[cfg(feature = "usearch")]
+        let _ = load_if_due(self, &mut tail);
         let _ = checkpoint(self, &mut tail, true);
     }
 }

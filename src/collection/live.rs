@@ -63,6 +63,10 @@ impl Inner {
     /// The `k` rows most like the query of those that the filter matches, all of them if there are fewer (invariant Q1):
     /// in the state that `pinned` sees, if another view has answered in it already, or else in the present one.
     pub(super) fn dense(&self, ask: Ask<'_>, pinned: Option<&Arc<Reader>>) -> Result<Dense> {
+        if !ask.exact {
+            // Loading takes no longer than reading every embedding from the store, and the next query needs it too.
+            self.wait_while_loading();
+        }
         let started = Instant::now();
         let mut attempts = 0;
         loop {

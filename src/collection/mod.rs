@@ -14,6 +14,8 @@ mod exchange;
 mod fields;
 mod filtered;
 mod fuse;
+#[cfg(feature = "usearch")]
+mod graph_file;
 mod highlight;
 mod hit;
 mod holder;
@@ -96,7 +98,6 @@ use recover::Tail;
 /// # }
 /// # Ok::<(), marcato::Error>(())
 /// ```
-#[derive(Clone)]
 pub struct Collection(Arc<Inner>);
 
 struct Inner {
@@ -116,7 +117,7 @@ struct Inner {
     index: Index,
     /// `None` in memory.
     directory: Option<PathBuf>,
-    report: OpenReport,
+    report: Mutex<OpenReport>,
     #[cfg(feature = "lexical")]
     lexical: LexicalView,
 }
@@ -124,6 +125,9 @@ struct Inner {
 impl Collection {
     /// Opens the collection in the directory `path`, with the model that it was made with: the built-in one, or one that
     /// is found on this machine by its name ([`Models`](crate::Models)). It is loaded when a text has to be encoded.
+    ///
+    /// The index of a large collection is loaded after this has returned. A query by meaning waits for it; nothing else does,
+    /// and a query that is [`exact`](Query::exact) does not.
     ///
     /// # Errors
     /// `NotFound`; `Locked` if another process has it; `Incompatible` if that model was not found; `Corrupt`.
@@ -165,9 +169,10 @@ impl Collection {
         self.0.directory.as_deref()
     }
 
-    /// What happened when it was opened.
-    pub fn open_report(&self) -> &OpenReport {
-        &self.0.report
+    /// What happened when it was opened, as far as it is known by now: the index of a large collection is loaded while it
+    /// is in use already.
+    pub fn open_report(&self) -> OpenReport {
+        self.0.report.lock().clone()
     }
 }
 

@@ -1,32 +1,25 @@
-//! On open: the view from its snapshot and the changes since, or from the store anew. In between and at the end: the
-//! snapshot. No file of a view can make opening fail (invariant V2).
+//! On open: the view from its snapshot and the changes since, or from the store anew; that of a large collection
+//! [behind](super::behind) its back. In between and at the end: the snapshot. No file of a view can make opening fail
+//! (invariant V2).
 
-#[cfg(feature = "usearch")]
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Inner;
 #[cfg(feature = "usearch")]
 use super::behind::BEHIND_ROWS;
+#[cfg(feature = "usearch")]
+use super::graph_file::{self, GraphFile, Loaded, always};
 use super::live::Live;
 use super::options::Index;
 use super::view::View;
 #[cfg(feature = "usearch")]
 use super::view::settle;
 use crate::error::Result;
-#[cfg(feature = "usearch")]
-use crate::index::HnswIndex;
 use crate::index::VectorIndex;
-#[cfg(feature = "usearch")]
-use crate::passage::RowId;
 use crate::progress::OnProgress;
 use crate::similarity::Similarity;
-#[cfg(feature = "usearch")]
-use crate::snapshot;
-#[cfg(feature = "usearch")]
-use crate::store::Reader;
-use crate::store::Store;
+use crate::store::{Reader, Store};
 
 /// What happened when a collection was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,10 +27,11 @@ use crate::store::Store;
 pub struct OpenReport {
     /// Passages that were there.
     pub passages: u64,
-    /// Changes that were replayed onto the index's snapshot.
+    /// Changes that were replayed onto the index's snapshot. 0 until it is loaded.
     pub replayed: u64,
     /// Why the index has to be built anew from the store, if it has to. A large one is built while the collection is in use;
-    /// until it is there, every query compares with every passage.
+    /// until it is there, every query compares with every passage. A snapshot of a large one is found damaged only while
+    /// it is loaded, which goes on for a while after the collection was opened.
     pub rebuilt: Option<String>,
 }
 
@@ -55,6 +49,11 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// Whether to replay what the snapshot of a graph of `rows` rows lacks would cost more than writing it.
+    pub(super) fn is_due(&self, rows: u64) -> bool {
+        self.rows > rows / 256
+    }
+
     /// Whether a graph of `rows` rows has been tried, and found wanting.
     pub(super) fn declines(&self, rows: u64) -> bool {
         self.declined.is_some_and(|declined| rows < declined.saturating_mul(2))
@@ -73,13 +72,26 @@ const DEAD_FRACTION: f32 = 0.3;
 #[cfg(feature = "usearch")]
 const GROWTH: f64 = 1.25;
 
-/// The search expansion in the snapshot of a graph that was not worth having. It has no payload, and saves the next
-/// opening from building the graph to find out.
-#[cfg(feature = "usearch")]
-const DECLINED: u32 = 0;
+/// What a collection opens with.
+pub(super) struct Recovered {
+    pub(super) live: Live,
+    pub(super) tail: Tail,
+    pub(super) report: OpenReport,
+    /// What is to be loaded in the place of a [`View::Absent`].
+    #[cfg(feature = "usearch")]
+    pub(super) file: Option<GraphFile>,
+}
 
-fn snapshot_path(directory: &Path) -> PathBuf {
-    directory.join("views").join("embeddings.hnsw")
+impl Recovered {
+    fn with(reader: Arc<Reader>, view: View, tail: Tail, report: OpenReport) -> Self {
+        Self {
+            live: Live { view, reader },
+            tail,
+            report,
+            #[cfg(feature = "usearch")]
+            file: None,
+        }
+    }
 }
 
 pub(super) fn recover(
@@ -88,138 +100,68 @@ pub(super) fn recover(
     similarity: Similarity,
     directory: Option<&Path>,
     on_progress: OnProgress<'_>,
-    report: &mut OpenReport,
-) -> Result<(Live, Tail)> {
+) -> Result<Recovered> {
     let reader = Arc::new(store.reader()?);
-    report.passages = reader.state().passages;
-    let kind = View::kind(index, report.passages);
+    let passages = reader.state().passages;
+    let mut report = OpenReport { passages, ..OpenReport::default() };
+    let kind = View::kind(index, passages);
     #[cfg(feature = "usearch")]
     if let (Index::Hnsw, Some(directory)) = (kind, directory)
-        && report.passages > 0
+        && passages > 0
     {
-        match restore(store, &reader, similarity, &snapshot_path(directory), report)? {
-            Ok((Some(view), tail)) => return Ok((Live { view, reader }, tail)),
-            Ok((None, tail)) if tail.declines(report.passages) => {
-                let view = View::build(Index::Exact, index, &reader, similarity, on_progress)?;
-                return Ok((Live { view, reader }, tail));
+        let file = match GraphFile::find(store, &reader, similarity, directory)? {
+            Ok(file) if passages >= BEHIND_ROWS && !file.declines() => {
+                let tail = file.tail(&reader);
+                return Ok(Recovered { file: Some(file), ..Recovered::with(reader, View::Absent, tail, report) });
             }
-            Ok((None, _)) => {}
+            found => found,
+        };
+        match file.and_then(|file| file.load(&reader, &always())) {
+            Ok(Loaded { view: Some(view), tail, replayed }) => {
+                report.replayed = replayed;
+                return Ok(Recovered::with(reader, view, tail, report));
+            }
+            Ok(Loaded { view: None, tail, .. }) if tail.declines(passages) => {
+                let view = View::build(Index::Exact, index, &reader, similarity, on_progress)?;
+                return Ok(Recovered::with(reader, view, tail, report));
+            }
+            Ok(_) => {}
             Err(reason) => report.rebuilt = Some(reason),
         }
-        if report.passages >= BEHIND_ROWS {
-            return Ok((Live { view: View::Absent, reader }, Tail::default()));
+        if passages >= BEHIND_ROWS {
+            return Ok(Recovered::with(reader, View::Absent, Tail::default(), report));
         }
     }
     #[cfg(not(feature = "usearch"))]
     let _ = directory;
     let view = View::build(kind, index, &reader, similarity, on_progress)?;
-    let rows = report.passages;
-    let declined = (kind == Index::Hnsw && view.is_exact()).then_some(rows);
-    Ok((Live { view, reader }, Tail { rows, tuned: rows, declined, ..Tail::default() }))
+    let declined = (kind == Index::Hnsw && view.is_exact()).then_some(passages);
+    let tail = Tail { rows: passages, tuned: passages, declined, ..Tail::default() };
+    Ok(Recovered::with(reader, view, tail, report))
 }
 
-/// The view from its snapshot and the changes since (none if the snapshot says that a graph is not worth it); or, in a
-/// sentence, why not.
-#[cfg(feature = "usearch")]
-fn restore(
-    store: &Store,
-    reader: &Reader,
-    similarity: Similarity,
-    path: &Path,
-    report: &mut OpenReport,
-) -> Result<Result<(Option<View>, Tail), String>> {
-    let settings = store.settings();
-    if !store.is_read_only() {
-        // Only litter; whatever is wrong with the folder shows when the next snapshot is written.
-        let _ = snapshot::sweep(store.medium(), path);
-    }
-    let engine = HnswIndex::engine();
-    let expected =
-        snapshot::Expected { collection: settings.uuid, dimension: settings.dimension, similarity, engine: &engine };
-    let snapshot = match snapshot::open(store.medium(), path, &expected) {
-        Ok(snapshot) => snapshot,
-        Err(reason) => return Ok(Err(reason.to_string())),
-    };
-    let header = &snapshot.header;
-    // A store that was restored from a copy may have another history, or a shorter one, under the same numbers.
-    if reader.change(header.seq)?.is_none_or(|change| change.nonce != header.lineage) {
-        return Ok(Err(snapshot::Reason::Foreign.to_string()));
-    }
-    // Rounded such that `growth` gives the same again: without growth no number of openings leads to a fitting.
-    let tuned = header.count.saturating_mul(100).div_ceil(100 + u64::from(header.growth));
-    let mut tail = Tail { rows: 0, pruned: header.seq, tuned, declined: None };
-    if header.expansion_search == DECLINED {
-        tail.declined = Some(header.count);
-        return Ok(snapshot.read(|_| Ok((None, tail))).map_err(|reason| reason.to_string()));
-    }
-    let rows = usize::try_from(header.count).unwrap_or(usize::MAX);
-    let (seq, expansion) = (header.seq, header.expansion_search as usize);
-    // A reader leaves no mark: it must not write, and several may load at once.
-    let mark = if store.is_read_only() { None } else { snapshot::Loading::begin(store.medium(), path).ok() };
-    let loaded = snapshot
-        .read(|payload| HnswIndex::read_from(payload, settings.dimension as usize, similarity, rows, expansion));
-    if let Some(mark) = mark {
-        let _ = mark.done();
-    }
-    let mut view = match loaded {
-        Ok(index) => View::Hnsw(Box::new(index), None),
-        Err(reason) => return Ok(Err(reason.to_string())),
-    };
-    match replay(&mut view, reader, seq, &mut tail) {
-        Ok(replayed) => report.replayed = replayed,
-        Err(error) => return Ok(Err(format!("the changes since the snapshot cannot be replayed: {error}"))),
-    }
-    if view.len() as u64 != report.passages {
-        return Ok(Err(format!("the index has {} rows, the store {}", view.len(), report.passages)));
-    }
-    Ok(Ok((Some(view), tail)))
-}
-
-/// Brings a view of the change `seq` up to what `reader` sees; says how many changes that were.
-#[cfg(feature = "usearch")]
-pub(super) fn replay(view: &mut View, reader: &Reader, seq: u64, tail: &mut Tail) -> Result<u64> {
-    let mut replayed = 0;
-    let mut embedding = Vec::new();
-    for change in reader.changes_after(seq)? {
-        let change = change?;
-        for row in change.removed {
-            view.remove(RowId(row))?;
-            tail.rows += 1;
-        }
-        for row in (change.added_from..change.added_to).map(RowId) {
-            embedding.clear();
-            // Rows that a later change removed are gone from the store already.
-            if reader.embedding_into(row, &mut embedding)? {
-                view.insert(row, &embedding)?;
-            }
-            tail.rows += 1;
-        }
-        replayed += 1;
-    }
-    Ok(replayed)
-}
-
-/// Writes the view's snapshot and prunes the log below it. With `only_if_due` not before replaying its tail would
-/// cost more than writing it: a row takes 0.4 ms to replay, at each open, and 1.5 us to write, once.
+/// Writes the view's snapshot and prunes the log below it. With `only_if_due` not before it [is](Tail::is_due): a row
+/// takes 0.4 ms to replay, at each open, and 1.5 us to write, once.
 pub(super) fn checkpoint(inner: &Inner, tail: &mut Tail, only_if_due: bool) -> Result<()> {
     if inner.store.is_read_only() {
         return Ok(());
     }
     let (exact, rows, seq) = {
         let live = inner.live.read();
-        // What is not made yet needs the log from where its making began.
+        // What is not there yet needs the log from where its making began, or from its snapshot on.
         if live.view.is_absent() {
             return Ok(());
         }
         (live.view.is_exact(), live.view.len() as u64, live.reader.state().seq)
     };
-    let due = if exact { seq > tail.pruned + PRUNE_EVERY } else { tail.rows > rows / 256 };
+    let kept = !exact || tail.declined.is_some();
+    let due = kept && tail.is_due(rows) || exact && seq > tail.pruned + PRUNE_EVERY;
     if only_if_due && !due || seq == tail.pruned {
         return Ok(());
     }
     #[cfg(feature = "usearch")]
-    if let (Some(directory), true) = (&inner.directory, !exact || tail.declined.is_some()) {
-        write_snapshot(inner, &snapshot_path(directory), tail)?;
+    if let (Some(directory), true) = (&inner.directory, kept) {
+        graph_file::write(inner, directory, tail)?;
     }
     tail.rows = 0;
     #[cfg(feature = "lexical")]
@@ -231,6 +173,25 @@ pub(super) fn checkpoint(inner: &Inner, tail: &mut Tail, only_if_due: bool) -> R
     Ok(())
 }
 
+/// Loads a graph for which nobody waited, if its snapshot [is due](Tail::is_due): so that short visits, each of which
+/// writes, do not leave ever more to replay.
+#[cfg(feature = "usearch")]
+pub(super) fn load_if_due(inner: &Inner, tail: &mut Tail) -> Result<()> {
+    let (absent, reader) = {
+        let live = inner.live.read();
+        (live.view.is_absent(), Arc::clone(&live.reader))
+    };
+    let Some(directory) = inner.directory.as_ref().filter(|_| absent && tail.is_due(reader.state().passages)) else {
+        return Ok(());
+    };
+    let found = GraphFile::find(&inner.store, &reader, inner.similarity, directory)?;
+    if let Ok(Loaded { view: Some(view), tail: loaded, .. }) = found.and_then(|file| file.load(&reader, &always())) {
+        *tail = loaded;
+        inner.live.write().view = view;
+    }
+    Ok(())
+}
+
 /// The view anew from the store, and its snapshot.
 pub(super) fn rebuild(inner: &Inner, tail: &mut Tail, on_progress: OnProgress<'_>) -> Result<()> {
     build(inner, tail, on_progress)?;
@@ -238,7 +199,7 @@ pub(super) fn rebuild(inner: &Inner, tail: &mut Tail, on_progress: OnProgress<'_
     let exact = inner.live.read().view.is_exact();
     #[cfg(feature = "usearch")]
     if let (Some(directory), true) = (&inner.directory, !exact || tail.declined.is_some()) {
-        write_snapshot(inner, &snapshot_path(directory), tail)?;
+        graph_file::write(inner, directory, tail)?;
         tail.rows = 0;
     }
     Ok(())
@@ -283,36 +244,4 @@ pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// From `before` to `rows` in hundredths, rounded up: a graph is fitted to its data early rather than late.
-#[cfg(feature = "usearch")]
-fn growth(before: u64, rows: u64) -> u8 {
-    let hundredths = (rows.saturating_sub(before) * 100).div_ceil(before.max(1));
-    u8::try_from(hundredths).unwrap_or(u8::MAX)
-}
-
-#[cfg(feature = "usearch")]
-fn write_snapshot(inner: &Inner, path: &Path, tail: &Tail) -> Result<()> {
-    let settings = inner.store.settings();
-    // Queries go on beside it, and nobody but the caller would change the view.
-    let live = inner.live.read();
-    let state = live.reader.state();
-    let graph = match &live.view {
-        View::Absent | View::Exact(_) => None,
-        View::Hnsw(graph, _) => Some(graph),
-    };
-    let header = snapshot::Header {
-        collection: settings.uuid,
-        lineage: state.nonce,
-        seq: state.seq,
-        count: graph.map_or(tail.declined.unwrap_or_default(), |graph| graph.len() as u64),
-        dimension: settings.dimension,
-        similarity: inner.similarity,
-        expansion_search: graph.map_or(DECLINED, |graph| u32::try_from(graph.expansion_search()).unwrap_or(u32::MAX)),
-        growth: graph.map_or(0, |graph| growth(tail.tuned, graph.len() as u64)),
-        engine: HnswIndex::engine(),
-    };
-    let mut payload = |out: &mut dyn io::Write| graph.map_or(Ok(()), |graph| graph.write_to(out));
-    snapshot::write(inner.store.medium(), path, &header, &mut payload)
 }

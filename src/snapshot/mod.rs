@@ -35,8 +35,9 @@ mod payload;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::header::{Expected, Header};
@@ -54,7 +55,34 @@ pub(crate) struct Snapshot {
     length: u64,
 }
 
+/// Whether what takes long is still wanted.
+pub(crate) type Wanted = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// A file that is read while that is wanted.
+struct WantedFile {
+    file: Box<dyn Source>,
+    wanted: Wanted,
+}
+
+impl Read for WantedFile {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if (self.wanted)() { self.file.read(out) } else { Err(io::Error::other("nobody wants it any more")) }
+    }
+}
+
+impl Seek for WantedFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
 impl Snapshot {
+    /// Reading it ends early, for [`Reason::Unreadable`], once `wanted` says no: it may be as large as memory.
+    pub(crate) fn while_wanted(self, wanted: Wanted) -> Self {
+        let file = Box::new(WantedFile { file: self.file, wanted });
+        Self { file, ..self }
+    }
+
     /// What `take` makes of the payload. It gets no byte before that was compared with its checksum; and whatever it made
     /// counts for nothing if any other is wrong.
     pub(crate) fn read<T>(mut self, take: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T, Reason> {
@@ -71,7 +99,7 @@ impl Snapshot {
 pub(crate) enum Reason {
     /// There is none.
     Missing,
-    /// An earlier attempt to load it never came to an end.
+    /// So many attempts to load it never came to an end.
     Interrupted,
     /// Its bytes are not those that were written.
     Torn(&'static str),
@@ -93,7 +121,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("there is no snapshot of the view"),
-            Self::Interrupted => f.write_str("the process ended while it loaded the snapshot of the view"),
+            Self::Interrupted => {
+                write!(f, "{ATTEMPTS} times a process ended while it loaded the snapshot of the view")
+            }
             Self::Torn(what) => write!(f, "the snapshot of the view is damaged: {what}"),
             Self::Foreign => {
                 f.write_str("the snapshot of the view belongs to another collection, or another history of it")
@@ -130,8 +160,8 @@ pub(crate) fn write(medium: &dyn Medium, path: &Path, header: &Header, payload: 
         return Err(Error::io("write", path, error));
     }
     medium.sync_directory(folder).map_err(|error| Error::io("write", path, error))?;
-    // After the rename: should the process end between the two, a sound snapshot is thrown away, and nothing worse.
-    medium.remove(&marker_path(path)).map_err(|error| Error::io("remove", &marker_path(path), error))
+    // After the rename: should the process end between the two, a sound snapshot may be thrown away, and nothing worse.
+    remove_marks(medium, path)
 }
 
 /// The snapshot at `path`, if its header is what is [`Expected`]; its payload is not looked at before it is read.
@@ -140,7 +170,7 @@ pub(crate) fn open(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) ->
         io::ErrorKind::NotFound => Reason::Missing,
         _ => Reason::Unreadable(error),
     })?;
-    if medium.exists(&marker_path(path)).map_err(Reason::Unreadable)? {
+    if free_mark(medium, path).map_err(Reason::Unreadable)?.is_none() {
         return Err(Reason::Interrupted);
     }
     let mut bytes = vec![0; PREFIX];
@@ -153,28 +183,51 @@ pub(crate) fn open(medium: &dyn Medium, path: &Path, expected: &Expected<'_>) ->
     Ok(Snapshot { header, file, before: header_length as u64, length })
 }
 
+/// How many attempts to load a snapshot may come to no end before it is given up. A process may be ended in the midst of
+/// one for many reasons, and it takes minutes to make a large graph anew.
+const ATTEMPTS: u32 = 3;
+
 /// A mark beside a snapshot that its bytes are being handed to the engine.
 ///
-/// An engine that crashes takes the process with it, and would at each start. So the mark is put down first and
-/// taken away by [`done`](Self::done); [`open`] refuses a snapshot that still has one. Dropping it leaves it there.
+/// An engine that crashes takes the process with it, and would at each start. So a mark is put down first and
+/// taken away by [`done`](Self::done); [`open`] refuses a snapshot that has three. Dropping it leaves it there.
 #[must_use = "the mark stays until `done`"]
 pub(crate) struct Loading<'m> {
     medium: &'m dyn Medium,
-    marker: PathBuf,
+    path: &'m Path,
 }
 
 impl<'m> Loading<'m> {
-    /// Marks the snapshot at `path`.
-    pub(crate) fn begin(medium: &'m dyn Medium, path: &Path) -> Result<Self> {
-        let marker = marker_path(path);
-        medium.mark(&marker).map_err(|error| Error::io("create", &marker, error))?;
-        Ok(Self { medium, marker })
+    /// Marks the snapshot at `path` once more.
+    pub(crate) fn begin(medium: &'m dyn Medium, path: &'m Path) -> Result<Self> {
+        let free = free_mark(medium, path).map_err(|error| Error::io("look for", &mark_path(path, 1), error))?;
+        let mark = free.unwrap_or_else(|| mark_path(path, ATTEMPTS));
+        medium.mark(&mark).map_err(|error| Error::io("create", &mark, error))?;
+        Ok(Self { medium, path })
     }
 
     /// The engine took the bytes, or refused them in good order.
     pub(crate) fn done(self) -> Result<()> {
-        self.medium.remove(&self.marker).map_err(|error| Error::io("remove", &self.marker, error))
+        remove_marks(self.medium, self.path)
     }
+}
+
+/// The mark of the next attempt; `None` if there have been too many.
+fn free_mark(medium: &dyn Medium, path: &Path) -> io::Result<Option<PathBuf>> {
+    for attempt in 1..=ATTEMPTS {
+        let mark = mark_path(path, attempt);
+        if !medium.exists(&mark)? {
+            return Ok(Some(mark));
+        }
+    }
+    Ok(None)
+}
+
+fn remove_marks(medium: &dyn Medium, path: &Path) -> Result<()> {
+    (1..=ATTEMPTS).try_for_each(|attempt| {
+        let mark = mark_path(path, attempt);
+        medium.remove(&mark).map_err(|error| Error::io("remove", &mark, error))
+    })
 }
 
 /// Removes the temporary files that crashed writers of the snapshot at `path` left behind: regular files named as
@@ -207,8 +260,9 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn marker_path(path: &Path) -> PathBuf {
-    with_suffix(path, ".loading")
+fn mark_path(path: &Path, attempt: u32) -> PathBuf {
+    // Before there were three the first had no number.
+    with_suffix(path, &if attempt == 1 { ".loading".to_owned() } else { format!(".loading-{attempt}") })
 }
 
 fn temporary_path(path: &Path) -> PathBuf {

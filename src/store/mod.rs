@@ -127,6 +127,11 @@ impl Store {
         &*self.medium
     }
 
+    /// The same, for whoever outlives the store.
+    pub(crate) fn shared_medium(&self) -> Arc<dyn Medium> {
+        Arc::clone(&self.medium)
+    }
+
     /// # Errors
     /// `Misuse` if the store was opened read-only.
     pub(crate) fn check_writable(&self) -> Result<()> {

@@ -67,12 +67,17 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
         Mode::Lexical => Ok(open::without_encoder()),
         _ => Ok(open::with_encoder(&args.encoder)?.preload()),
     })?;
+    let told = collection.open_report().rebuilt.is_some();
     let shape = |query| shape(query, args, &stages);
     let mut printer = Printer { args, output, warned: Vec::new() };
     match (&args.like, args.text.as_deref()) {
         (Some(id), _) => printer.print(&shape(collection.query_like(id.as_str())).explain()?, None)?,
         (None, Some("-")) => answer_lines(&collection, &shape, &mut printer)?,
         (None, text) => printer.print(&shape(collection.query(text.unwrap_or_default())).explain()?, None)?,
+    }
+    // A large index is loaded for the first question, and its damage found then.
+    if !told {
+        open::report(&collection);
     }
     // Without words nobody has looked at their index.
     if mode != Mode::Dense

@@ -146,18 +146,22 @@ fn a_snapshot_of_another_history_with_the_same_numbers_is_rebuilt() {
 }
 
 #[test]
-fn a_snapshot_whose_loading_never_ended_is_not_tried_again() {
+fn a_snapshot_whose_loading_never_ended_is_tried_three_times() {
     let (_folder, path) = sample();
-    let marker = path.join("views").join("embeddings.hnsw.loading");
-    fs::write(&marker, "").unwrap();
-    // A reader may not take the mark away.
+    let marks = ["embeddings.hnsw.loading", "embeddings.hnsw.loading-2", "embeddings.hnsw.loading-3"];
+    let marks = marks.map(|name| path.join("views").join(name));
+    marks[..2].iter().for_each(|mark| fs::write(mark, "").unwrap());
+    assert_eq!(open(&path).open_report().rebuilt, None);
+    assert!(!marks[0].exists() && !marks[1].exists(), "it was loaded");
+    marks.iter().for_each(|mark| fs::write(mark, "").unwrap());
+    // A reader may not take the marks away.
     let reader = bare(Index::Hnsw).open_read_only(&path).unwrap();
     assert!(reader.open_report().rebuilt.is_some());
     drop(reader);
-    assert!(marker.exists());
+    assert!(marks.iter().all(|mark| mark.exists()));
     let why = rebuilt(&path);
     assert!(why.contains("while it loaded"), "{why}");
-    assert!(!marker.exists(), "the new snapshot has a clean slate");
+    assert!(marks.iter().all(|mark| !mark.exists()), "the new snapshot has a clean slate");
     assert_eq!(open(&path).open_report().rebuilt, None);
 }
 

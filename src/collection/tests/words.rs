@@ -48,7 +48,7 @@ fn sample() -> (TempDir, PathBuf) {
     collection.upsert((0..20).map(numbered)).unwrap();
     collection.delete((1100..1200).map(|n| format!("id {n}"))).unwrap();
     assert_eq!(collection.len(), ROWS);
-    collection.close().unwrap();
+    collection.flush().unwrap();
     (folder, path)
 }
 
@@ -127,8 +127,8 @@ fn changes_since_the_snapshot_are_replayed() {
     assert_eq!(logged(&again).first(), Some(&14));
     check(&again);
     assert_eq!(again.stats().words_rebuilt, None);
-    again.close().unwrap();
-    assert_ne!(fs::read(snapshot(&crashed)).unwrap(), before, "closing has written it down");
+    again.flush().unwrap();
+    assert_ne!(fs::read(snapshot(&crashed)).unwrap(), before, "it is written down for whoever says so");
 }
 
 #[test]
@@ -172,7 +172,8 @@ fn a_foreign_an_older_and_a_newer_snapshot_are_rebuilt() {
     // Older than the log reaches.
     let collection = open(&path);
     collection.upsert((0..50).map(numbered)).unwrap();
-    collection.close().unwrap();
+    collection.flush().unwrap();
+    drop(collection);
     copy(&own, &snapshot(&path));
     names_all(&rebuilt(&path), &["another history"]);
 
@@ -182,7 +183,7 @@ fn a_foreign_an_older_and_a_newer_snapshot_are_rebuilt() {
     let go = |from: u64| {
         let collection = open(&path);
         collection.upsert((from..from + 10).map(numbered)).unwrap();
-        collection.close().unwrap();
+        collection.flush().unwrap();
     };
     go(0);
     copy(&snapshot(&path), &ahead);
@@ -225,7 +226,8 @@ fn a_growing_collection_keeps_its_view_and_its_log_short() {
     let again = open(&crashed);
     assert_eq!(having(&again, "29999"), ["id 29999"]);
     assert_eq!(again.stats().words_rebuilt, None);
-    collection.close().unwrap();
+    collection.flush().unwrap();
+    drop(collection);
     assert_eq!(logged(&open(&path)), [30]);
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
@@ -332,21 +334,44 @@ fn another_collection_or_parameter_is_refused() {
 }
 
 #[test]
-fn a_load_that_never_ended_is_not_tried_again() {
+fn loads_that_never_ended_are_tried_again_but_not_for_ever() {
     let (directory, path, index, _) = written();
-    let loading = Loading::begin(&FileSystem, &path).unwrap();
+    // A crash, or a process that somebody ended: nobody says `done`.
+    let crash = || drop(Loading::begin(&FileSystem, &path).unwrap());
+    crash();
+    crash();
+    Loading::begin(&FileSystem, &path).unwrap().done().unwrap();
+    crash();
+    crash();
+    assert!(read(&path).is_ok(), "those before one that ended do not count");
+    crash();
     assert!(matches!(read(&path), Err(Reason::Interrupted)));
-    loading.done().unwrap();
-    assert!(read(&path).is_ok());
-    // A crash: nobody says `done`. The next snapshot is a new one, and is trusted again.
-    drop(Loading::begin(&FileSystem, &path).unwrap());
-    assert!(matches!(read(&path), Err(Reason::Interrupted)));
+    // The next snapshot is a new one, and is trusted again.
     write(&path, &header(&index), &index).unwrap();
     assert!(read(&path).is_ok());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no mark stays");
     fs::remove_file(&path).unwrap();
-    drop(Loading::begin(&FileSystem, &path).unwrap());
+    (0..3).for_each(|_| crash());
     assert!(matches!(read(&path), Err(Reason::Missing)));
-    assert!(Loading::begin(&FileSystem, &directory.path().join("no such folder/hnsw.view")).is_err());
+    let nowhere = directory.path().join("no such folder/hnsw.view");
+    assert!(Loading::begin(&FileSystem, &nowhere).is_err());
+}
+
+#[test]
+fn reading_ends_when_nobody_wants_it_any_more() {
+    let (_directory, path, ..) = written();
+    let wanted = Arc::new(AtomicBool::new(true));
+    let read = || {
+        let wanted = Arc::clone(&wanted);
+        let snapshot = open(&path).unwrap().while_wanted(Arc::new(move || wanted.load(Ordering::Relaxed)));
+        snapshot.read(|payload| {
+            let mut given = Vec::new();
+            payload.read_to_end(&mut given).map(|_| given).map_err(|error| Error::io("read", &path, error))
+        })
+    };
+    assert!(!read().unwrap().is_empty());
+    wanted.store(false, Ordering::Relaxed);
+    assert!(matches!(read(), Err(Reason::Unreadable(_))));
 }
 
 #[test]
@@ -376,6 +401,7 @@ fn only_our_own_leftovers_are_swept() {
         "hnsw.view.tmp-1-2-3",
         "hnsw.view.tmp-a-1",
         "hnsw.view.loading",
+        "hnsw.view.loading-2",
         "other.tmp-1-2",
         "xhnsw.view.tmp-1-2",
         "hnsw.view.tmp-1-2.txt",
