@@ -21,11 +21,10 @@ use super::options::{CollectionOptions, Index};
 #[cfg(feature = "usearch")]
 use super::recover::load_if_due;
 use super::recover::{checkpoint, recover};
-use super::view::unwatched;
 use super::{Collection, Inner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::{Medium, make_directories};
-use crate::progress::{OnProgress, Progress, Stage};
+use crate::progress::{Progress, Stage};
 use crate::similarity::Similarity;
 use crate::store::{LexicalSettings, Settings, Store, random_nonce};
 
@@ -232,14 +231,9 @@ pub(super) fn assemble(mut options: CollectionOptions, store: Store, directory: 
     let similarity: Similarity = settings.similarity.parse()?;
     let index: Index = settings.index.parse()?;
     let dimension = settings.dimension as usize;
-    let mut silent = unwatched();
-    let on_progress: OnProgress<'_> = match &mut options.on_progress {
-        Some(on_progress) => on_progress.as_mut(),
-        None => &mut silent,
-    };
     // Before the views are read, which may take long: whoever comes meanwhile is told too.
     let holder = directory.filter(|_| !store.is_read_only()).map(Holder::claim);
-    let recovered = recover(&store, index, similarity, directory, on_progress)?;
+    let recovered = recover(&mut options, &store, directory)?;
     let inner = Arc::new(Inner {
         _holder: holder,
         #[cfg(feature = "lexical")]
@@ -301,7 +295,7 @@ impl Collection {
     /// go of this handle. Waits for an index that is being made anew. The last handle to go releases the collection to
     /// others.
     ///
-    /// Dropping the last handle does the same, but tells no error and waits for nothing.
+    /// Dropping the last handle does the same, but does not wait for an index that is being made, and tells no error.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
@@ -339,7 +333,7 @@ impl Inner {
 
     fn is_due(&self) -> bool {
         let passages = self.live.read().reader.state().passages;
-        self.writing.lock().is_due(passages)
+        !self.store.is_read_only() && self.writing.lock().is_due(passages)
     }
 }
 

@@ -78,6 +78,9 @@ pub struct CollectionOptions {
     pub(super) preload: bool,
     pub(super) language: Option<Language>,
     pub(super) medium: Arc<dyn Medium>,
+    /// From how many passages on the graph is loaded [behind](super::behind); tests have it so with fewer.
+    #[cfg(feature = "usearch")]
+    pub(super) behind_from: u64,
     pub(super) on_progress: Option<Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>>,
 }
 
@@ -91,6 +94,8 @@ impl Default for CollectionOptions {
             preload: false,
             language: Some(Language::default()),
             medium: Arc::new(FileSystem),
+            #[cfg(feature = "usearch")]
+            behind_from: super::behind::BEHIND_ROWS,
             on_progress: None,
         }
     }

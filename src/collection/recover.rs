@@ -7,14 +7,12 @@ use std::sync::Arc;
 
 use super::Inner;
 #[cfg(feature = "usearch")]
-use super::behind::BEHIND_ROWS;
-#[cfg(feature = "usearch")]
 use super::graph_file::{self, GraphFile, Loaded, always};
 use super::live::Live;
-use super::options::Index;
-use super::view::View;
+use super::options::{CollectionOptions, Index};
 #[cfg(feature = "usearch")]
 use super::view::settle;
+use super::view::{View, unwatched};
 use crate::error::Result;
 use crate::index::VectorIndex;
 use crate::progress::OnProgress;
@@ -94,15 +92,17 @@ impl Recovered {
     }
 }
 
-pub(super) fn recover(
-    store: &Store,
-    index: Index,
-    similarity: Similarity,
-    directory: Option<&Path>,
-    on_progress: OnProgress<'_>,
-) -> Result<Recovered> {
+pub(super) fn recover(options: &mut CollectionOptions, store: &Store, directory: Option<&Path>) -> Result<Recovered> {
+    let (index, similarity): (Index, Similarity) =
+        (store.settings().index.parse()?, store.settings().similarity.parse()?);
+    let mut silent = unwatched();
+    let on_progress: OnProgress<'_> = match &mut options.on_progress {
+        Some(on_progress) => on_progress.as_mut(),
+        None => &mut silent,
+    };
     let reader = Arc::new(store.reader()?);
     let passages = reader.state().passages;
+    #[cfg_attr(not(feature = "usearch"), expect(unused_mut, reason = "there is no file to tell of"))]
     let mut report = OpenReport { passages, ..OpenReport::default() };
     let kind = View::kind(index, passages);
     #[cfg(feature = "usearch")]
@@ -110,7 +110,7 @@ pub(super) fn recover(
         && passages > 0
     {
         let file = match GraphFile::find(store, &reader, similarity, directory)? {
-            Ok(file) if passages >= BEHIND_ROWS && !file.declines() => {
+            Ok(file) if passages >= options.behind_from && !file.declines() => {
                 let tail = file.tail(&reader);
                 return Ok(Recovered { file: Some(file), ..Recovered::with(reader, View::Absent, tail, report) });
             }
@@ -128,7 +128,7 @@ pub(super) fn recover(
             Ok(_) => {}
             Err(reason) => report.rebuilt = Some(reason),
         }
-        if passages >= BEHIND_ROWS {
+        if passages >= options.behind_from {
             return Ok(Recovered::with(reader, View::Absent, Tail::default(), report));
         }
     }
@@ -181,9 +181,8 @@ pub(super) fn load_if_due(inner: &Inner, tail: &mut Tail) -> Result<()> {
         let live = inner.live.read();
         (live.view.is_absent(), Arc::clone(&live.reader))
     };
-    let Some(directory) = inner.directory.as_ref().filter(|_| absent && tail.is_due(reader.state().passages)) else {
-        return Ok(());
-    };
+    let due = absent && !inner.store.is_read_only() && tail.is_due(reader.state().passages);
+    let Some(directory) = inner.directory.as_ref().filter(|_| due) else { return Ok(()) };
     let found = GraphFile::find(&inner.store, &reader, inner.similarity, directory)?;
     if let Ok(Loaded { view: Some(view), tail: loaded, .. }) = found.and_then(|file| file.load(&reader, &always())) {
         *tail = loaded;
@@ -227,7 +226,7 @@ pub(super) fn maintain(inner: &Inner, tail: &mut Tail) -> Result<()> {
         }
         (live.view.is_exact(), live.view.len() as u64, live.view.dead_fraction())
     };
-    let mut silent = super::view::unwatched();
+    let mut silent = unwatched();
     let grown = View::kind(inner.index, rows) == Index::Hnsw && exact && !tail.declines(rows);
     if grown || !exact && dead > DEAD_FRACTION {
         build(inner, tail, &mut silent)?;

@@ -150,7 +150,11 @@ impl Model {
 }
 
 fn options(index: Index, similarity: Similarity) -> CollectionOptions {
-    Collection::options().embeddings(DIMENSION, similarity).index(index)
+    let options = Collection::options().embeddings(DIMENSION, similarity).index(index);
+    // So that histories have it both ways.
+    #[cfg(feature = "usearch")]
+    let options = CollectionOptions { behind_from: 10, ..options };
+    options
 }
 
 fn passages(batch: &[New]) -> Vec<Passage> {

@@ -111,6 +111,9 @@ pub(super) fn passages(batch: &[(u64, u64)]) -> Vec<Passage> {
 pub(super) fn options(disk: &Disk, index: Index) -> CollectionOptions {
     let mut options = bare(index);
     options.medium = disk.medium();
+    // So that lives have it both ways.
+    #[cfg(feature = "usearch")]
+    (options.behind_from = 20);
     options
 }
 
