@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::behind::BEHIND_ROWS;
 use super::{Collection, Index, answers, bare, logged, numbered};
@@ -150,6 +151,29 @@ fn the_last_handle_lets_go_while_the_graph_is_loaded() {
     assert_eq!(collection.open_report().rebuilt, None);
     assert_eq!(collection.open_report().replayed, 20);
     assert_eq!(fs::metadata(snapshot(&path)).unwrap().modified().unwrap(), written, "so little was not worth writing");
+}
+
+/// Whoever opens the collection next finds it released.
+#[test]
+fn the_last_handle_waits_for_the_thread_to_let_go() {
+    let (_folder, path) = closed();
+    let collection = open(&path);
+    let inner = Arc::clone(&collection.0);
+    let held = std::thread::scope(|scope| {
+        // Held off, the thread cannot put the graph in its place, and waits with the collection in its hands.
+        let writing = inner.writing.lock();
+        while Arc::strong_count(&inner) < 3 {
+            std::thread::yield_now();
+        }
+        let dropping = scope.spawn(|| {
+            drop(collection);
+            Arc::strong_count(&inner)
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        drop(writing);
+        dropping.join().unwrap()
+    });
+    assert_eq!(held, 1, "only the test has it");
 }
 
 /// Whoever never waits for the graph does not leave ever more to replay.
