@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::behind::BEHIND_ROWS;
+use super::super::lifecycle::open_store;
+use super::super::recover::recover;
 use super::{Collection, Index, answers, bare, logged, numbered};
 use crate::collection::Plan;
 
@@ -93,6 +95,18 @@ fn readers_make_one_for_themselves() {
     reader.0.wait_for_index();
     assert_eq!(plan(&reader), Plan::Graph);
     assert!(!snapshot(&path).exists());
+}
+
+#[test]
+fn opening_does_not_load_it() {
+    let (_folder, path) = closed();
+    let mut options = bare(Index::Hnsw);
+    let store = open_store(&mut options, &path, false).unwrap();
+    let recovered = recover(&mut options, &store, Some(&path)).unwrap();
+    assert!(recovered.live.view.is_absent() && recovered.file.is_some());
+    options.behind_from = ROWS + 1;
+    let recovered = recover(&mut options, &store, Some(&path)).unwrap();
+    assert!(!recovered.live.view.is_absent() && recovered.file.is_none(), "a small one is loaded at once");
 }
 
 #[test]
